@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+// Packages are tested from their sources: no build between an edit and a test.
+export default defineConfig({
+  resolve: { conditions: ['source'] },
+  ssr: { resolve: { conditions: ['source'] } },
+  test: {
+    include: ['**/*.test.{ts,tsx}'],
+    pool: 'forks',
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+});
