@@ -24,3 +24,9 @@ export interface Weights {
   /** The `__metadata__` of the file (of the first, when there are several). */
   readonly metadata: Readonly<Record<string, string>>;
 }
+
+/** Gives back the file handles behind the tensors. */
+export async function closeWeights(weights: Weights): Promise<void> {
+  const sources = new Set([...weights.tensors.values()].map(({ source }) => source));
+  await Promise.all([...sources].map((source) => source.close?.()));
+}
