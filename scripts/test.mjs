@@ -24,6 +24,7 @@ async function runner(title, work) {
 }
 
 function testEnvironment(/** @type {Record<string, string>} */ driver) {
+  /** @type {NodeJS.ProcessEnv} */
   const env = { ...process.env, ...quietEnv, ...driver };
   const chosen = env.VK_ICD_FILENAMES ?? env.VK_DRIVER_FILES ?? env.SOUP_TEST_ADAPTER;
   const lavapipe = lavapipeDriver();

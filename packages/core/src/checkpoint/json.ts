@@ -60,19 +60,18 @@ export class JsonReader {
     if (this.peek() !== '') this.fail(`expected nothing more, found ${this.found()}`);
   }
 
-  /** Reads an object; `member` must read the value of each key. A key that occurs twice is refused. */
-  object(member: (key: string) => void): void {
+  /**
+   * Reads an object; `member` must read the value of each key. A key that occurs twice is refused; a caller that
+   * keeps the keys anyway says itself which have occurred.
+   */
+  object(member: (key: string) => void, occurred: (key: string) => boolean = remember()): void {
     this.expect('{', 'an object');
-    const keys: string[] = [];
-    let more: Set<string> | undefined;
     if (this.accept('}')) return;
     do {
       if (this.peek() !== '"') this.fail(`expected a key in quotes, found ${this.found()}`);
       const at = this.index;
       const key = this.string();
-      if (more ? more.has(key) : keys.includes(key)) this.fail(`the key "${printable(key)}" occurs twice`, at);
-      if (more) more.add(key);
-      else if (keys.push(key) > FEW_KEYS) more = new Set(keys);
+      if (occurred(key)) this.fail(`the key "${printable(key)}" occurs twice`, at);
       this.expect(':', '":" after a key');
       member(key);
     } while (this.accept(','));
@@ -227,6 +226,18 @@ export class JsonReader {
     this.index += 4;
     return Number.parseInt(digits, 16);
   }
+}
+
+/** Remembers what it is asked for, and says whether it was asked for before. */
+function remember(): (key: string) => boolean {
+  const few: string[] = [];
+  let many: Set<string> | undefined;
+  return (key) => {
+    if (many ? many.has(key) : few.includes(key)) return true;
+    if (many) many.add(key);
+    else if (few.push(key) > FEW_KEYS) many = new Set(few);
+    return false;
+  };
 }
 
 /** Ends a run of plain characters in a string; NaN, the end of the text, is special too. */

@@ -81,7 +81,9 @@ const MAX_TEXT_BYTES = 32_000_000;
 export async function openModelFolder(folder: Folder, { variant }: ModelFolderOptions = {}): Promise<ModelFolder> {
   const shown = printable(folder.name, 1000);
   if (variant !== undefined && !/^[\w-]+$/.test(variant)) {
-    throw new UsageError(`The variant "${printable(variant)}" is no word; expected a part of a file name, such as fp16.`);
+    throw new UsageError(
+      `The variant "${printable(variant)}" is no word; expected a part of a file name, such as fp16.`,
+    );
   }
   const pathOf = (path: string): string => `${folder.name}/${path}`;
 

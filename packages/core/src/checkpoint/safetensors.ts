@@ -17,6 +17,12 @@ export const LENGTH_BYTES = 8;
 /** The reference reader's cap; the largest header seen in the wild is below 1 MB. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
+/**
+ * The largest mixtures of experts list some 100,000 tensors, a Stable Diffusion model 2,000. Stricter: the reference
+ * has no limit, and a header of 100 MB can name two million, which would take seconds and a gigabyte.
+ */
+const MAX_TENSORS = 2 ** 18;
+
 const DAMAGED = 'The file is damaged or was written by a broken tool: get it again, or save it again.';
 
 interface Place {
@@ -101,20 +107,22 @@ function parseHeader(text: string, source: Source, dataStart: number, refuse: Re
     refuse(`in the header, ${what}`, { ...(tensor !== undefined && { tensor }), byte: LENGTH_BYTES + byte }),
   );
   const tensors = new Map<string, TensorInfo>();
-  let metadata: Record<string, string> = Object.create(null);
-  // White space before and after is allowed, some writers pad to a page with it; a byte order mark is not.
-  // Stricter: the reference keeps the last of two tensors with one name, so a scanner and a loader could disagree.
-  reader.object((name) => {
+  let metadata: Record<string, string> | undefined;
+  const member = (name: string): void => {
     if (name === '__metadata__') {
       metadata = readMetadata(reader);
       return;
     }
     tensor = name;
+    if (tensors.size === MAX_TENSORS) reader.fail(`more than ${MAX_TENSORS} tensors are listed`);
     tensors.set(name, readTensor(reader, name, source, dataStart));
     tensor = undefined;
-  });
+  };
+  // White space before and after is allowed, some writers pad to a page with it; a byte order mark is not.
+  // Stricter: the reference keeps the last of two tensors with one name, so a scanner and a loader could disagree.
+  reader.object(member, (name) => tensors.has(name) || (name === '__metadata__' && metadata !== undefined));
   reader.end();
-  return { tensors, metadata };
+  return { tensors, metadata: metadata ?? Object.create(null) };
 }
 
 /** Strings only; no prototype, so that a key `__proto__` or `toString` is what the file says or nothing. */

@@ -1,0 +1,52 @@
+/** Opens a GPU through Dawn, the WebGPU implementation in npm's `webgpu` package. */
+import { AdapterError, createGpu, type Gpu, type GpuOptions, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
+import { create } from 'webgpu';
+
+/**
+ * f16 is off by default on NVIDIA before driver 615.71, where it fails some of Dawn's own tests; ours pass, and
+ * they are run on such a driver (see test/README.md). Timestamps are rounded for the web's sake, not for ours.
+ */
+const DAWN_FLAGS = [
+  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+  'disable-dawn-features=timestamp_quantization',
+];
+
+export interface OpenOptions extends GpuOptions {
+  /** Part of an adapter's name, to choose one of several. */
+  readonly adapter?: string;
+}
+
+export interface OpenGpu {
+  readonly gpu: Gpu;
+  readonly adapter: GPUAdapter;
+}
+
+/**
+ * Dawn crashes when this object is collected while its devices still work, and the process does not end while it
+ * is held: the command line ends with process.exit().
+ */
+const instances = new Set<GPU>();
+
+export const NO_ADAPTER =
+  'No GPU adapter answers. Install your graphics driver, or a software one: on Debian 12, as root,\n' +
+  '  echo "deb http://deb.debian.org/debian bookworm-backports main" > /etc/apt/sources.list.d/backports.list\n' +
+  '  apt-get update && apt-get install -t bookworm-backports mesa-vulkan-drivers\n' +
+  'Then try "soup doctor".';
+
+export async function openAdapter({ adapter: name }: Pick<OpenOptions, 'adapter'> = {}): Promise<GPUAdapter> {
+  const instance = create([...DAWN_FLAGS, ...(name ? [`adapter=${name}`] : [])]);
+  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+  instances.add(instance);
+  if (!adapter) throw new AdapterError(NO_ADAPTER, { adapter: name });
+  return adapter;
+}
+
+export async function openGpu(options: OpenOptions = {}): Promise<OpenGpu> {
+  const adapter = await openAdapter(options);
+  const device = await adapter.requestDevice({
+    label: 'soup',
+    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: wantedLimits(adapter),
+  });
+  return { gpu: createGpu(device, options), adapter };
+}

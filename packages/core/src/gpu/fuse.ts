@@ -1,0 +1,79 @@
+/**
+ * Merging nodes. Kernels that compute a sum per element (matmul, conv2d) or a norm can apply an activation and
+ * add something before they store: then the separate pass over memory goes away. The forward passes are written
+ * plainly (`add(x, conv2(silu(norm2(h))))`); this is the one place that knows what may be merged.
+ *
+ * The order inside a kernel is  y = activation(sum + bias + shift) + residual.
+ */
+import { elementCount, type Graph, type Node, type Storage, type Tensor } from './graph.js';
+
+/** Merges `unary` and `add` nodes into the kernels before them, where nobody else looks at what lies between. */
+export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
+  const uses = countUses(graph, outputs);
+  const position = new Map(graph.nodes.map((node, i) => [node, i]));
+  const gone = new Set<Node>();
+
+  const mergeable = (x: Tensor): Node | undefined => {
+    const producer = x.storage.producer;
+    return producer && uses.get(x.storage) === 1 && producer.inputs.residual === undefined ? producer : undefined;
+  };
+  const replace = (node: Node, by: Node) => {
+    by.output = node.output;
+    node.output.storage.producer = by;
+    gone.add(node);
+  };
+
+  for (const node of graph.nodes) {
+    if (node.kernel === 'unary') {
+      const producer = mergeable(node.inputs.x!);
+      if (producer?.epilogue.activation && producer.activation === 'none') {
+        producer.activation = node.activation;
+        replace(node, producer);
+      }
+    } else if (node.kernel === 'add') {
+      const { a, b } = node.inputs as { a: Tensor; b: Tensor };
+      const [producer, other] = later(a, b, position);
+      if (!producer || uses.get(producer.output.storage) !== 1 || !producer.epilogue.add) continue;
+      if (!mergeable(producer.output)) continue;
+      if (elementCount(producer.output.shape) !== elementCount(node.output.shape)) continue;
+      if (elementCount(other.shape) === elementCount(node.output.shape)) {
+        producer.inputs.residual = other;
+      } else if (other === b && isShift(node, producer)) {
+        producer.inputs.shift = other;
+      } else {
+        continue;
+      }
+      replace(node, producer);
+    }
+  }
+  if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+}
+
+/** Of two summands, the node that is computed last, and the other summand: that one is there by then. */
+function later(a: Tensor, b: Tensor, position: Map<Node, number>): [Node | undefined, Tensor] {
+  const at = (x: Tensor) => (x.storage.producer ? position.get(x.storage.producer)! : -1);
+  return at(a) > at(b) ? [a.storage.producer, b] : [b.storage.producer, a];
+}
+
+/** Whether `b` is one row of channels per image, to be added before the activation. */
+function isShift(add: Node, producer: Node): boolean {
+  const { a, b } = add.inputs as { a: Tensor; b: Tensor };
+  return (
+    producer.activation === 'none' &&
+    producer.inputs.shift === undefined &&
+    b.shape.length === 2 &&
+    a.shape.length === 4 &&
+    b.shape[0] === a.shape[0] &&
+    b.shape[1] === a.shape[3]
+  );
+}
+
+function countUses(graph: Graph, outputs: readonly Tensor[]): Map<Storage, number> {
+  const uses = new Map<Storage, number>();
+  const use = (x: Tensor | undefined) => {
+    if (x) uses.set(x.storage, (uses.get(x.storage) ?? 0) + 1);
+  };
+  for (const node of graph.nodes) for (const x of Object.values(node.inputs)) use(x);
+  for (const x of [...outputs, ...graph.taps.values()]) use(x);
+  return uses;
+}

@@ -1,0 +1,136 @@
+/**
+ * The engine's view of a GPU: the device we were given, what it can do, the precision tier chosen for it,
+ * the memory budget, and the rule that no wait outlives the device.
+ */
+import { AdapterError, DeviceError } from '../errors.js';
+import { createMemory, type Memory } from './memory.js';
+import type { Pipeline } from './kernel.js';
+
+/**
+ * What activations are stored as. Weights that are f16 in the file stay f16 (packed in u32) in both tiers, and
+ * sums, norms and softmax are f32 in both.
+ */
+export type Precision = 'f32' | 'f16';
+
+export interface Gpu {
+  readonly device: GPUDevice;
+  readonly precision: Precision;
+  readonly memory: Memory;
+  /** Pipelines made so far, by shader and variant. */
+  readonly pipelines: Map<string, Pipeline>;
+  /** Buffers that plans share for activations; see plan.ts. */
+  readonly activations: GPUBuffer[];
+  /** Waits for `promise`, but no longer than the device lives, and throws what the device reported meanwhile. */
+  settled<T>(promise: Promise<T>, doing: string): Promise<T>;
+  createBuffer(size: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer;
+  destroyBuffer(buffer: GPUBuffer): void;
+}
+
+export interface GpuOptions {
+  /** `auto`: f16 where the device has shader-f16, else f32. */
+  readonly precision?: Precision | 'auto';
+  /** Bytes the engine may hold on the device. */
+  readonly budget?: number;
+}
+
+/** The limits worth asking an adapter for, all of which the engine can do without. */
+export function wantedLimits(adapter: GPUAdapter): Record<string, number> {
+  const names = [
+    'maxBufferSize',
+    'maxStorageBufferBindingSize',
+    'maxComputeWorkgroupStorageSize',
+    'maxComputeInvocationsPerWorkgroup',
+    'maxComputeWorkgroupSizeX',
+    'maxStorageBuffersPerShaderStage',
+  ] as const;
+  return Object.fromEntries(names.map((name) => [name, adapter.limits[name]]));
+}
+
+/** The features the engine uses where the adapter has them. */
+export const wantedFeatures = ['shader-f16', 'timestamp-query', 'subgroups'] as const;
+
+export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
+  const hasF16 = device.features.has('shader-f16');
+  if (options.precision === 'f16' && !hasF16) {
+    throw new AdapterError(
+      'Precision f16 was asked for, but this device has no shader-f16. Use --precision f32 (or auto).',
+      { precision: 'f16', features: [...device.features] },
+    );
+  }
+  const precision = options.precision === 'f32' || !hasF16 ? 'f32' : 'f16';
+  const memory = createMemory(options.budget);
+  const failures = watch(device);
+
+  return {
+    device,
+    precision,
+    memory,
+    pipelines: new Map(),
+    activations: [],
+    async settled(promise, doing) {
+      const result = await Promise.race([promise.catch(failures.explain(doing)), failures.lost(doing)]);
+      failures.raise(doing);
+      return result;
+    },
+    createBuffer(size, usage, label) {
+      if (size > device.limits.maxBufferSize) {
+        throw new DeviceError(
+          `${label} needs a buffer of ${size} bytes; this device allows ${device.limits.maxBufferSize}. ` +
+            'Make a smaller picture or fewer at once.',
+          { label, size, limit: device.limits.maxBufferSize },
+        );
+      }
+      memory.reserve(size, label);
+      return device.createBuffer({ size, usage, label });
+    },
+    destroyBuffer(buffer) {
+      memory.release(buffer.size);
+      buffer.destroy();
+    },
+  };
+}
+
+/** Remembers what the device says went wrong, and turns it into errors at the next wait. */
+function watch(device: GPUDevice) {
+  let reported: GPUError | undefined;
+  let lost: GPUDeviceLostInfo | undefined;
+  device.addEventListener('uncapturederror', (event) => {
+    event.preventDefault();
+    reported ??= event.error;
+  });
+  const loss = device.lost.then((info) => {
+    lost = info;
+    return info;
+  });
+
+  const lostError = (doing: string, info: GPUDeviceLostInfo) =>
+    new DeviceError(
+      `The GPU device was lost while ${doing}: ${info.message || info.reason}. ` +
+        'Nothing that was finished is lost; start the command again, with a smaller picture if it happens again.',
+      { doing, reason: info.reason },
+    );
+
+  return {
+    async lost(doing: string): Promise<never> {
+      throw lostError(doing, await loss);
+    },
+    explain:
+      (doing: string) =>
+      (error: unknown): never => {
+        if (lost) throw lostError(doing, lost);
+        throw error;
+      },
+    raise(doing: string) {
+      if (!reported) return;
+      const error = reported;
+      reported = undefined;
+      const outOfMemory = error.constructor.name === 'GPUOutOfMemoryError';
+      throw new DeviceError(
+        outOfMemory
+          ? `The GPU ran out of memory while ${doing}. Make a smaller picture or fewer at once.`
+          : `The GPU refused a command while ${doing}: ${error.message}`,
+        { doing, outOfMemory },
+      );
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * Recording a computation. A model's forward pass is run once on tensors that hold no numbers; every op appends
+ * a node here. What comes out is plain data: fuse.ts merges nodes, plan.ts gives them memory and runs them as
+ * often as wanted. So model code has no buffers, no lifetimes and no fused special cases in it.
+ */
+import { IncompatibleError } from '../errors.js';
+import type { Activation } from './activate.js';
+import type { Gpu } from './gpu.js';
+import type { Variant } from './kernel.js';
+import type { ShaderName } from './shaders.gen.js';
+
+/** What numbers are stored as on the GPU. */
+export type StorageType = 'f32' | 'f16';
+
+/** The bytes behind one or more tensors. */
+export interface Storage {
+  readonly type: StorageType;
+  readonly elements: number;
+  /** The graph that computes it; undefined for weights, which are there before and after. */
+  readonly graph?: Graph;
+  /** The node that writes it; undefined for weights and inputs. */
+  producer?: Node;
+  /** Weights and inputs have their buffer from the start, activations get theirs from the plan. */
+  buffer?: GPUBuffer;
+  readonly label: string;
+}
+
+/** A shape over a storage, row-major. Activations are (N, H, W, C) or (N, T, C). */
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly storage: Storage;
+}
+
+/** What a kernel call needs that is not a tensor. */
+export interface Dispatch {
+  readonly variant: Variant;
+  readonly params: Readonly<Record<string, number>>;
+  /** Workgroups in x, y, z. */
+  readonly workgroups: readonly [number, number?, number?];
+}
+
+/** One kernel call: reads `inputs` (by the names of the shader's bindings), writes `output` (binding `y`). */
+export interface Node {
+  readonly kernel: ShaderName;
+  readonly inputs: Record<string, Tensor | undefined>;
+  output: Tensor;
+  /** What this kernel can do to its result before it stores it; see fuse.ts. */
+  readonly epilogue: { readonly activation?: true; readonly add?: true };
+  /** Activation applied to the result; merged in by fuse.ts. */
+  activation: Activation;
+  dispatch(node: Node): Dispatch;
+}
+
+export interface Graph {
+  readonly gpu: Gpu;
+  readonly nodes: Node[];
+  /** Intermediate results to hand out beside the outputs, by module name. */
+  readonly taps: Map<string, Tensor>;
+  readonly wantsTap: (name: string) => boolean;
+}
+
+export function createGraph(gpu: Gpu, wantsTap: (name: string) => boolean = () => false): Graph {
+  return { gpu, nodes: [], taps: new Map(), wantsTap };
+}
+
+export const elementCount = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** The graph that a recorded tensor belongs to. */
+export function graphOf(x: Tensor): Graph {
+  if (!x.storage.graph) throw new IncompatibleError(`${x.storage.label} is a weight; an activation was expected here`);
+  return x.storage.graph;
+}
+
+/** Appends a kernel call and returns its result. */
+export function call(
+  graph: Graph,
+  node: Omit<Node, 'output' | 'activation' | 'epilogue'> & { shape: readonly number[]; type?: StorageType } & Partial<
+      Pick<Node, 'epilogue' | 'activation'>
+    >,
+): Tensor {
+  const { shape, type = graph.gpu.precision, epilogue = {}, activation = 'none', ...rest } = node;
+  const storage: Storage = { type, elements: elementCount(shape), graph, label: node.kernel };
+  const made: Node = { ...rest, epilogue, activation, output: { shape, storage } };
+  storage.producer = made;
+  graph.nodes.push(made);
+  return made.output;
+}
+
+/** The same numbers in the same order under another shape. */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  if (elementCount(shape) !== elementCount(x.shape)) {
+    throw new IncompatibleError(`${x.storage.label} is ${show(x.shape)}; it cannot be seen as ${show(shape)}`);
+  }
+  return { shape, storage: x.storage };
+}
+
+/** The same numbers in another storage type: inputs are f32, activations what the precision tier says. */
+export function cast(x: Tensor, type: StorageType): Tensor {
+  const graph = graphOf(x);
+  if (x.storage.type === type && x.storage.producer) return x;
+  const size = elementCount(x.shape);
+  return call(graph, {
+    kernel: type === 'f32' && x.storage.type === 'f16' ? 'from-elem' : 'to-elem',
+    inputs: { x },
+    shape: x.shape,
+    type,
+    dispatch: () => ({
+      variant: { elem: type === 'f16' || x.storage.type === 'f16' ? 'f16' : 'f32' },
+      params: { size },
+      workgroups: spread(size, 256),
+    }),
+  });
+}
+
+/** Workgroups for `count` items at `perGroup` each, folded into two dimensions where one would pass 65535. */
+export function spread(count: number, perGroup: number): [number, number] {
+  const groups = Math.max(1, Math.ceil(count / perGroup));
+  const rows = Math.ceil(groups / 65535);
+  return [Math.ceil(groups / rows), rows];
+}
+
+/** Remembers `x` under a module name, when somebody asked to see it; gives `x` back. */
+export function tap(name: string, x: Tensor): Tensor {
+  const graph = graphOf(x);
+  if (graph.wantsTap(name)) graph.taps.set(name, x);
+  return x;
+}
+
+export const show = (shape: readonly number[]): string => `[${shape.join(', ')}]`;

@@ -1,0 +1,162 @@
+/**
+ * From a WGSL file to a pipeline. A kernel's bindings and parameters are read out of its source, so that they
+ * are written once, in the shader; the host binds by name. What varies (storage type, vector width, tile
+ * sizes) comes in as a prelude of aliases and constants in front of the file: WGSL has no preprocessor and
+ * needs none.
+ */
+import { ShaderError } from '../errors.js';
+import type { Gpu } from './gpu.js';
+import { ACTIVATE } from './activate.js';
+import { type ShaderName, shaders } from './shaders.gen.js';
+
+/** How the same kernel is compiled for other data. */
+export interface Variant {
+  /** Storage type of activations. */
+  readonly elem?: 'f32' | 'f16';
+  /** Elements read at once along the inner dimension: 4 where that is divisible by 4, else 1. */
+  readonly width?: 1 | 4;
+  /** What matrices are stored as: f16 pairs in u32, f32, or like activations. */
+  readonly weights?: 'f16' | 'f32' | 'elem';
+  /** Names for types that only one kernel knows. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  /** Named constants: tile sizes, which optional inputs are there, which activation. */
+  readonly constants?: Readonly<Record<string, number | boolean>>;
+}
+
+export interface KernelSource {
+  readonly code: string;
+  readonly bindings: readonly { name: string; type: GPUBufferBindingType }[];
+  readonly params: readonly { name: string; type: 'u32' | 'i32' | 'f32' }[];
+}
+
+export interface Pipeline {
+  readonly name: ShaderName;
+  readonly source: KernelSource;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+const sources = new Map<ShaderName, KernelSource>();
+
+/** The kernel's bindings in order, and the fields of its `Params`. Every field of Params is a 4-byte scalar. */
+export function kernelSource(name: ShaderName): KernelSource {
+  let source = sources.get(name);
+  if (!source) {
+    const code = shaders[name];
+    const bindings = [...code.matchAll(/@binding\((\d+)\) var<(\w+)(?:, (\w+))?> (\w+)/g)]
+      .sort((a, b) => Number(a[1]) - Number(b[1]))
+      .map((match) => ({
+        name: match[4]!,
+        type: (match[2] === 'uniform' ? 'uniform' : match[3] === 'read_write' ? 'storage' : 'read-only-storage') as
+          GPUBufferBindingType,
+      }));
+    const struct = /struct Params \{([^}]*)\}/.exec(code)?.[1] ?? '';
+    const params = [...struct.matchAll(/(\w+): (u32|i32|f32),/g)].map((match) => ({
+      name: match[1]!,
+      type: match[2] as 'u32' | 'i32' | 'f32',
+    }));
+    source = { code, bindings, params };
+    sources.set(name, source);
+  }
+  return source;
+}
+
+const INNER_OF_VECTORS = 'fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }';
+const INNER_OF_NUMBERS = 'fn inner(a: f32, b: f32) -> f32 { return a * b; }';
+
+/** The aliases and constants that go in front of the file. */
+export function prelude({ elem = 'f32', width = 4, weights = 'f32', aliases = {}, constants = {} }: Variant): string {
+  const lines: string[] = [];
+  if (elem === 'f16') lines.push('enable f16;');
+  lines.push(`alias Elem = ${elem};`, `const WIDTH = ${width}u;`);
+  lines.push('const LARGEST_F16 = 65504.0;');
+  // Every store of an activation goes through here: f16 saturates instead of becoming infinite.
+  lines.push(
+    elem === 'f16'
+      ? 'fn saturated(v: f32) -> f32 { return clamp(v, -LARGEST_F16, LARGEST_F16); }'
+      : 'fn saturated(v: f32) -> f32 { return v; }',
+    'fn to_elem(v: f32) -> Elem { return Elem(saturated(v)); }',
+  );
+  if (width === 4) {
+    lines.push(`alias ElemVec = vec4<${elem}>;`, 'alias Vec = vec4f;', 'alias Columns = mat4x4f;');
+    lines.push(
+      elem === 'f16'
+        ? 'fn to_elem_vec(v: vec4f) -> ElemVec { return ElemVec(clamp(v, vec4f(-LARGEST_F16), vec4f(LARGEST_F16))); }'
+        : 'fn to_elem_vec(v: vec4f) -> ElemVec { return v; }',
+    );
+    if (weights === 'f16') {
+      lines.push('alias WeightVec = vec2u;');
+      lines.push(
+        'fn weight_vec(w: WeightVec) -> Vec { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }',
+      );
+    }
+  } else {
+    if (weights === 'f16') throw new ShaderError('f16 pairs need a width of 4; single values are stored as f32');
+    lines.push(`alias ElemVec = ${elem};`, 'alias Vec = f32;', 'alias Columns = vec4f;');
+    lines.push('fn to_elem_vec(v: f32) -> ElemVec { return to_elem(v); }');
+  }
+  if (weights !== 'f16') {
+    lines.push(`alias WeightVec = ${weights === 'elem' ? 'ElemVec' : 'Vec'};`);
+    lines.push('fn weight_vec(w: WeightVec) -> Vec { return Vec(w); }');
+  }
+  lines.push(width === 4 ? INNER_OF_VECTORS : INNER_OF_NUMBERS, ACTIVATE);
+  for (const [name, type] of Object.entries(aliases)) lines.push(`alias ${name} = ${type};`);
+  for (const [name, value] of Object.entries(constants)) {
+    lines.push(`const ${name} = ${typeof value === 'boolean' ? value : `${value}u`};`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** The pipeline of a kernel in a variant, made once per device. */
+export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): Pipeline {
+  const key = `${name} ${JSON.stringify(variant)}`;
+  let made = gpu.pipelines.get(key);
+  if (!made) {
+    const source = kernelSource(name);
+    const { device } = gpu;
+    const layout = device.createBindGroupLayout({
+      label: name,
+      entries: source.bindings.map(({ type }, binding) => ({
+        binding,
+        visibility: 4 /* GPUShaderStage.COMPUTE, which is no global in Node */,
+        buffer: { type },
+      })),
+    });
+    const module = device.createShaderModule({ label: key, code: prelude(variant) + source.code });
+    const pipeline = device.createComputePipeline({
+      label: key,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main' },
+    });
+    made = { name, source, pipeline, layout };
+    gpu.pipelines.set(key, made);
+  }
+  return made;
+}
+
+/** Compiles a kernel and reports what the compiler says, with the lines it speaks of. For tests and `doctor`. */
+export async function checkKernel(gpu: Gpu, name: ShaderName, variant: Variant = {}): Promise<void> {
+  const code = prelude(variant) + kernelSource(name).code;
+  gpu.device.pushErrorScope('validation');
+  const module = gpu.device.createShaderModule({ label: name, code });
+  const info = await module.getCompilationInfo();
+  const lines = code.split('\n');
+  const complaints = info.messages
+    .filter((message) => message.type !== 'info')
+    .map((message) => `${name}.wgsl: ${message.message}\n  ${message.lineNum}: ${lines[message.lineNum - 1] ?? ''}`);
+  getPipeline(gpu, name, variant);
+  const error = await gpu.device.popErrorScope();
+  if (error) complaints.push(error.message);
+  if (complaints.length > 0) throw new ShaderError(complaints.join('\n'), { name, variant });
+}
+
+/** Packs parameters by name in the order in which the shader declares them. */
+export function packParams(source: KernelSource, values: Readonly<Record<string, number>>, target: DataView): void {
+  source.params.forEach(({ name, type }, i) => {
+    const value = values[name];
+    if (value === undefined) throw new ShaderError(`parameter ${name} was not given`, { name });
+    if (type === 'f32') target.setFloat32(i * 4, value, true);
+    else if (type === 'i32') target.setInt32(i * 4, value, true);
+    else target.setUint32(i * 4, value, true);
+  });
+}

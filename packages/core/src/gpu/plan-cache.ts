@@ -1,0 +1,59 @@
+/** Plans by shape: the next picture of the same size replays the plan of the last. */
+import type { Gpu } from './gpu.js';
+import type { Tensor } from './graph.js';
+import { type Arrays, createPlan, type Plan, record } from './plan.js';
+
+/** Plans kept; an old one is given up for a new one. */
+const MOST_PLANS = 4;
+
+export interface PlanCache {
+  /** Runs `forward` on the given numbers, recording it if these shapes are new. */
+  run(
+    inputs: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>,
+    options?: { readonly variant?: string; readonly wantsTap?: (name: string) => boolean },
+  ): Promise<Record<string, Float32Array>>;
+  destroy(): void;
+}
+
+export function createPlanCache(
+  gpu: Gpu,
+  label: string,
+  forward: (inputs: Record<string, Tensor>, variant: string) => Record<string, Tensor>,
+): PlanCache {
+  const plans = new Map<string, Plan>();
+
+  return {
+    async run(inputs, { variant = '', wantsTap } = {}) {
+      const entries = Object.entries(inputs);
+      const shapes = Object.fromEntries(entries.map(([name, { shape }]) => [name, shape]));
+      const arrays: Arrays = Object.fromEntries(entries.map(([name, { data }]) => [name, data]));
+      const make = () =>
+        createPlan(gpu, record(gpu, shapes, (tensors) => forward(tensors, variant), wantsTap), label);
+      if (wantsTap) {
+        const plan = make();
+        try {
+          return await plan.run(arrays);
+        } finally {
+          plan.destroy();
+        }
+      }
+      const key = `${variant} ${JSON.stringify(shapes)}`;
+      let plan = plans.get(key);
+      if (!plan) {
+        if (plans.size === MOST_PLANS) {
+          const [oldest, old] = plans.entries().next().value!;
+          old.destroy();
+          plans.delete(oldest);
+        }
+        plan = make();
+      }
+      plans.delete(key); // so that the order is that of the last use
+      plans.set(key, plan);
+      return plan.run(arrays);
+    },
+    destroy() {
+      for (const plan of plans.values()) plan.destroy();
+      plans.clear();
+    },
+  };
+}

@@ -1,0 +1,232 @@
+/**
+ * Running a recorded computation. A plan knows when each activation is read last, so that buffers are reused as
+ * soon as possible; bind groups, pipelines and parameters are made once and replayed on every run.
+ */
+import { DeviceError, IncompatibleError } from '../errors.js';
+import { fuse } from './fuse.js';
+import type { Gpu } from './gpu.js';
+import {
+  cast,
+  createGraph,
+  elementCount,
+  type Graph,
+  type Node,
+  type Storage,
+  type StorageType,
+  show,
+  type Tensor,
+} from './graph.js';
+import { getPipeline, packParams } from './kernel.js';
+
+type Shapes = Readonly<Record<string, readonly number[]>>;
+export type Arrays = Readonly<Record<string, Float32Array<ArrayBufferLike>>>;
+
+export interface Plan {
+  /** Shapes of what comes out, taps included, by name. */
+  readonly outputs: Shapes;
+  /** Runs everything once: numbers in, numbers out, all f32 in row-major order. */
+  run(inputs: Arrays): Promise<Record<string, Float32Array>>;
+  /** Gives back the plan's own buffers; shared activation buffers stay for the next plan. */
+  destroy(): void;
+}
+
+export interface Recording {
+  readonly graph: Graph;
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+// GPUBufferUsage is a global in browsers only.
+const MAP_READ = 0x1;
+const COPY_SRC = 0x4;
+const COPY_DST = 0x8;
+const UNIFORM = 0x40;
+const STORAGE = 0x80;
+/** Where one dispatch's parameters may start: the largest minUniformBufferOffsetAlignment there is. */
+const PARAMS_PITCH = 256;
+/** Bytes; whole vec4<f32>, so that any kernel may see a buffer as vectors. */
+const ALIGNMENT = 16;
+
+export const storageBytes = (type: StorageType, elements: number): number =>
+  Math.ceil((elements * (type === 'f16' ? 2 : 4)) / ALIGNMENT) * ALIGNMENT;
+const bytesOf = (storage: Storage): number => storageBytes(storage.type, storage.elements);
+
+/** Runs `forward` on tensors of the given shapes, once, and keeps what it did. Touches no GPU memory. */
+export function record(
+  gpu: Gpu,
+  shapes: Shapes,
+  forward: (inputs: Record<string, Tensor>) => Record<string, Tensor>,
+  wantsTap?: (name: string) => boolean,
+): Recording {
+  const graph = createGraph(gpu, wantsTap);
+  const inputs: Record<string, Tensor> = {};
+  for (const [name, shape] of Object.entries(shapes)) {
+    const storage: Storage = { type: 'f32', elements: elementCount(shape), graph, label: `input ${name}` };
+    inputs[name] = { shape, storage };
+  }
+  const results = forward(inputs);
+  const outputs = Object.fromEntries(
+    [...Object.entries(results), ...graph.taps].map(([name, x]) => [name, cast(x, 'f32')]),
+  );
+  graph.taps.clear(); // they are outputs now
+  fuse(graph, Object.values(outputs));
+  return { graph, inputs, outputs };
+}
+
+/** The most bytes of activations alive at once, and the largest single one. */
+export function footprint(recording: Recording): { peak: number; largest: number } {
+  let live = 0;
+  let peak = 0;
+  let largest = 0;
+  for (const { node, dying } of lifetimes(recording)) {
+    const bytes = bytesOf(node.output.storage);
+    live += bytes;
+    largest = Math.max(largest, bytes);
+    peak = Math.max(peak, live);
+    for (const storage of dying) live -= bytesOf(storage);
+  }
+  return { peak, largest };
+}
+
+/** Nodes in order, each with the activations that are read by it for the last time. */
+function lifetimes({ graph, outputs }: Recording): { node: Node; dying: Storage[] }[] {
+  const kept = new Set(Object.values(outputs).map((x) => x.storage));
+  const last = new Map<Storage, Node>();
+  for (const node of graph.nodes) {
+    last.set(node.output.storage, node); // a result that nobody reads dies at once
+    for (const x of Object.values(node.inputs)) if (x?.storage.producer) last.set(x.storage, node);
+  }
+  const dying = new Map<Node, Storage[]>();
+  for (const [storage, node] of last) if (!kept.has(storage)) dying.set(node, [...(dying.get(node) ?? []), storage]);
+  return graph.nodes.map((node) => ({ node, dying: dying.get(node) ?? [] }));
+}
+
+/** Makes a recording runnable: buffers, parameters, pipelines, bind groups. */
+export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan {
+  const { graph, inputs, outputs } = recording;
+  const own: GPUBuffer[] = [];
+  const makeOwn = (size: number, usage: number, what: string): GPUBuffer => {
+    const buffer = gpu.createBuffer(size, usage, `${label} ${what}`);
+    own.push(buffer);
+    return buffer;
+  };
+
+  try {
+    for (const [name, x] of Object.entries(inputs)) {
+      x.storage.buffer = makeOwn(bytesOf(x.storage), STORAGE | COPY_DST, `input ${name}`);
+    }
+    const results = Object.entries(outputs);
+    for (const [name, x] of results) {
+      x.storage.buffer ??= makeOwn(bytesOf(x.storage), STORAGE | COPY_SRC, `output ${name}`);
+    }
+    assignActivations(gpu, recording, label);
+
+    const absent = makeOwn(ALIGNMENT, STORAGE, 'absent input');
+    const params = makeOwn(Math.max(1, graph.nodes.length) * PARAMS_PITCH, UNIFORM | COPY_DST, 'parameters');
+    const packed = new ArrayBuffer(params.size);
+    const steps = graph.nodes.map((node, i) => {
+      const { variant, params: values, workgroups } = node.dispatch(node);
+      const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variant);
+      packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
+      const entries = source.bindings.map(({ name: role, type }, binding): GPUBindGroupEntry => {
+        if (type === 'uniform') {
+          return { binding, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } };
+        }
+        const x = role === 'y' ? node.output : node.inputs[role];
+        return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent } };
+      });
+      return { pipeline, bindGroup: gpu.device.createBindGroup({ label: name, layout, entries }), workgroups };
+    });
+    gpu.device.queue.writeBuffer(params, 0, packed);
+
+    const offsets = offsetsOf(results);
+    const readback = makeOwn(Math.max(ALIGNMENT, offsets.total), MAP_READ | COPY_DST, 'readback');
+    return {
+      outputs: Object.fromEntries(results.map(([name, x]) => [name, x.shape])),
+      async run(arrays) {
+        for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
+        const encoder = gpu.device.createCommandEncoder({ label });
+        const pass = encoder.beginComputePass({ label });
+        for (const { pipeline, bindGroup, workgroups } of steps) {
+          pass.setPipeline(pipeline);
+          pass.setBindGroup(0, bindGroup);
+          pass.dispatchWorkgroups(...(workgroups as [number, number?, number?]));
+        }
+        pass.end();
+        for (const [name, x] of results) {
+          encoder.copyBufferToBuffer(x.storage.buffer!, 0, readback, offsets.at.get(name)!, bytesOf(x.storage));
+        }
+        gpu.device.queue.submit([encoder.finish()]);
+        await gpu.settled(readback.mapAsync(1 /* GPUMapMode.READ */), `running ${label}`);
+        const mapped = readback.getMappedRange();
+        const read = Object.fromEntries(
+          results.map(([name, x]) => [
+            name,
+            new Float32Array(mapped, offsets.at.get(name)!, elementCount(x.shape)).slice(),
+          ]),
+        );
+        readback.unmap();
+        return read;
+      },
+      destroy() {
+        for (const buffer of own) gpu.destroyBuffer(buffer);
+      },
+    };
+  } catch (error) {
+    for (const buffer of own) gpu.destroyBuffer(buffer);
+    throw error;
+  }
+}
+
+function offsetsOf(results: [string, Tensor][]): { at: Map<string, number>; total: number } {
+  const at = new Map<string, number>();
+  let total = 0;
+  for (const [name, x] of results) {
+    at.set(name, total);
+    total += bytesOf(x.storage);
+  }
+  return { at, total };
+}
+
+function writeInput(gpu: Gpu, x: Tensor, array: Float32Array<ArrayBufferLike> | undefined, what: string): void {
+  const wanted = elementCount(x.shape);
+  if (array?.length !== wanted) {
+    throw new IncompatibleError(`${what} has ${array?.length ?? 'no'} numbers; ${show(x.shape)} needs ${wanted}`);
+  }
+  gpu.device.queue.writeBuffer(x.storage.buffer!, 0, array as Float32Array<ArrayBuffer>);
+}
+
+function bindingOf(gpu: Gpu, x: Tensor, what: string): GPUBufferBinding {
+  const size = bytesOf(x.storage);
+  const limit = gpu.device.limits.maxStorageBufferBindingSize;
+  if (size > limit) {
+    throw new DeviceError(
+      `${what} is ${show(x.shape)}, ${size} bytes; this device binds at most ${limit}. Make a smaller picture.`,
+      { what, size, limit },
+    );
+  }
+  return { buffer: x.storage.buffer!, size };
+}
+
+/**
+ * Gives every activation a buffer: the smallest free one that fits, or a new one. All plans of a device share
+ * these buffers, since one plan runs at a time.
+ */
+function assignActivations(gpu: Gpu, recording: Recording, label: string): void {
+  const free = [...gpu.activations];
+  for (const { node, dying } of lifetimes(recording)) {
+    const { storage } = node.output;
+    if (!storage.buffer) {
+      const size = bytesOf(storage);
+      const fits = free.filter((buffer) => buffer.size >= size).sort((a, b) => a.size - b.size)[0];
+      if (fits) {
+        free.splice(free.indexOf(fits), 1);
+        storage.buffer = fits;
+      } else {
+        storage.buffer = gpu.createBuffer(size, STORAGE | COPY_SRC, `${label} activation ${show(node.output.shape)}`);
+        gpu.activations.push(storage.buffer);
+      }
+    }
+    for (const dead of dying) if (dead.buffer && gpu.activations.includes(dead.buffer)) free.push(dead.buffer);
+  }
+}

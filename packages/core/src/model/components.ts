@@ -1,0 +1,214 @@
+/**
+ * The three networks of Stable Diffusion with their weights: numbers in PyTorch's order go in and come out, plans
+ * are kept per shape. Loading again re-blends in place.
+ */
+import type { ClipTextConfig, UNetConfig, VaeConfig } from '../checkpoint/configs.js';
+import { CheckpointError } from '../errors.js';
+import type { Gpu } from '../gpu/gpu.js';
+import type { Tensor } from '../gpu/graph.js';
+import { footprint, record } from '../gpu/plan.js';
+import { createPlanCache } from '../gpu/plan-cache.js';
+import { toChannelsFirst, toChannelsLast } from '../image/layout.js';
+import type { Blend } from '../soup/blend.js';
+import { gatherRows } from '../soup/gather.js';
+import { createParameters, type LoadOptions } from '../soup/parameters.js';
+import { clipScope, clipText } from './clip.js';
+import { unet } from './unet.js';
+import { vaeDecoder, vaeEncoder } from './vae.js';
+
+/** Which intermediate results to return as well, by module name. */
+export interface TapOptions {
+  readonly wantsTap?: (name: string) => boolean;
+}
+
+export interface Component {
+  /** Bytes of weights on the device. */
+  readonly bytes: number;
+  /** Fills the weights from a blend of the same shapes; may be called again. */
+  load(blend: Blend, options?: LoadOptions): Promise<void>;
+  destroy(): void;
+}
+
+export type TextEncoder = Awaited<ReturnType<typeof createTextEncoder>>;
+export type UNet = ReturnType<typeof createUNet>;
+export type Vae = ReturnType<typeof createVae>;
+
+export function createTextEncoder(gpu: Gpu, config: ClipTextConfig, blend: Blend) {
+  const parameters = createParameters(gpu, blend);
+  const scope = clipScope(parameters.scope);
+  const model = clipText(scope, config);
+  const table = scope.at('embeddings', 'token_embedding', 'weight').path;
+  const info = blend[0]!.weights.tensors.get(table);
+  if (info?.shape.join() !== `${config.vocabSize},${config.hiddenSize}`) {
+    throw new CheckpointError(
+      `${blend[0]!.weights.name}: ${table} is ${info ? `[${info.shape.join(', ')}]` : 'missing'}; ` +
+        `its config asks for [${config.vocabSize}, ${config.hiddenSize}]`,
+      { tensor: table, file: blend[0]!.weights.name },
+    );
+  }
+  let current = blend;
+
+  const plans = createPlanCache(gpu, 'text encoder', ({ tokens }, skip): Record<string, Tensor> => {
+    const { hiddenStates, lastHiddenState } = model(tokens!);
+    const states = Object.fromEntries(hiddenStates.map((state, k) => [`hidden_states.${k}`, state]));
+    if (skip === 'all') return { ...states, last_hidden_state: lastHiddenState };
+    const from = Number(skip);
+    return { context: from === 0 ? lastHiddenState : model.finalNorm(hiddenStates.at(-1 - from)!) };
+  });
+
+  async function embed(ids: readonly (readonly number[])[]) {
+    const flat = ids.flat();
+    const bad = flat.find((id) => !(Number.isInteger(id) && id >= 0 && id < config.vocabSize));
+    if (bad !== undefined) {
+      throw new CheckpointError(
+        `token ${bad} is outside the text encoder's vocabulary of ${config.vocabSize}: the tokenizer and the text encoder do not belong together`,
+        { token: bad, vocabulary: config.vocabSize },
+      );
+    }
+    const data = await gatherRows(gpu, current, table, flat);
+    return { tokens: { shape: [ids.length, ids[0]!.length, config.hiddenSize], data } };
+  }
+
+  return {
+    config,
+    get bytes() {
+      return parameters.bytes;
+    },
+    load(from: Blend, options?: LoadOptions) {
+      current = from;
+      return parameters.load(from, options);
+    },
+    /**
+     * ids (N, T) -> context (N, T, C): the last hidden state, or the one `skip` layers before it, normalised.
+     * This is diffusers' clip_skip: 0 for none, 1 for the penultimate.
+     */
+    async encode(ids: readonly (readonly number[])[], skip = 0): Promise<Float32Array> {
+      return (await plans.run(await embed(ids), { variant: `${skip}` })).context!;
+    },
+    /** Every hidden state by transformers' names, and the pooled output. */
+    async inspect(ids: readonly (readonly number[])[], { wantsTap }: TapOptions = {}) {
+      const states = await plans.run(await embed(ids), { variant: 'all', wantsTap });
+      const pooled = ids.map((row, n) => {
+        const at = (n * row.length + pooledPosition(row, config)) * config.hiddenSize;
+        return [...states.last_hidden_state!.subarray(at, at + config.hiddenSize)];
+      });
+      return { ...states, pooler_output: Float32Array.from(pooled.flat()) };
+    },
+    destroy() {
+      plans.destroy();
+      parameters.destroy();
+    },
+  };
+}
+
+/** Where CLIP reads the pooled output: the end token; by the largest id in configs from before that was fixed. */
+function pooledPosition(ids: readonly number[], { eosTokenId }: ClipTextConfig): number {
+  if (eosTokenId === 2 || eosTokenId === null) return ids.indexOf(Math.max(...ids));
+  return Math.max(0, ids.indexOf(eosTokenId));
+}
+
+export interface Sample {
+  readonly images: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+export function createUNet(gpu: Gpu, config: UNetConfig, blend: Blend) {
+  const parameters = createParameters(gpu, blend);
+  const forward = unet(parameters.scope, config);
+  parameters.refuseUnused();
+  const plans = createPlanCache(gpu, 'UNet', ({ sample, timestep, context }) => ({
+    output: forward(sample!, timestep!, context!),
+  }));
+
+  return {
+    config,
+    get bytes() {
+      return parameters.bytes;
+    },
+    load: parameters.load,
+    /**
+     * sample (N, C, H, W), timesteps (N), context (N, T, contextChannels) -> output (N, C, H, W), raw: noise or v.
+     * Taps come beside it as they are on the GPU: (N, H, W, C).
+     */
+    async predict(
+      { images, height, width }: Sample,
+      sample: Float32Array,
+      timesteps: Float32Array,
+      context: Float32Array,
+      { wantsTap }: TapOptions = {},
+    ): Promise<Record<'output' | (string & {}), Float32Array>> {
+      const centered = config.centerInputSample ? sample.map((x) => 2 * x - 1) : sample;
+      const contextChannels = config.crossAttentionDim[0]!;
+      const tokens = context.length / images / contextChannels;
+      const results = await plans.run(
+        {
+          sample: {
+            shape: [images, height, width, config.inChannels],
+            data: toChannelsLast(centered, images, config.inChannels),
+          },
+          timestep: { shape: [images], data: timesteps },
+          context: { shape: [images, tokens, contextChannels], data: context },
+        },
+        { wantsTap },
+      );
+      return { ...results, output: toChannelsFirst(results.output!, images, config.outChannels) };
+    },
+    destroy() {
+      plans.destroy();
+      parameters.destroy();
+    },
+  };
+}
+
+export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
+  const parameters = createParameters(gpu, blend);
+  const encoder = vaeEncoder(parameters.scope, config);
+  const decoder = vaeDecoder(parameters.scope, config);
+  parameters.refuseUnused();
+  const plans = createPlanCache(gpu, 'VAE', ({ image, latents }, way): Record<string, Tensor> => {
+    return way === 'encode' ? { moments: encoder(image!) } : { image: decoder(latents!) };
+  });
+  /** Pixels along each side of one latent. */
+  const factor = 2 ** (config.blockOutChannels.length - 1);
+
+  return {
+    config,
+    factor,
+    get bytes() {
+      return parameters.bytes;
+    },
+    load: parameters.load,
+    /** Picture (N, H, W, inChannels) in [-1, 1] -> mean and log-variance of the latents, (N, C, h, w) each, unscaled. */
+    async encode({ images, height, width }: Sample, image: Float32Array, { wantsTap }: TapOptions = {}) {
+      const shape = [images, height, width, config.inChannels];
+      const results = await plans.run({ image: { shape, data: image } }, { variant: 'encode', wantsTap });
+      const { latentChannels } = config;
+      const moments = toChannelsFirst(results.moments!, images, latentChannels * 2);
+      const half = moments.length / images / 2;
+      const part = (which: 0 | 1) => {
+        const y = new Float32Array(images * half);
+        for (let n = 0; n < images; n++) y.set(moments.subarray((2 * n + which) * half, (2 * n + which + 1) * half), n * half);
+        return y;
+      };
+      // diffusers clamps the log-variance to the range in which exp is harmless
+      return { mean: part(0), logvar: part(1).map((v) => Math.min(20, Math.max(-30, v))), taps: results };
+    },
+    /** Latents (N, C, h, w), unscaled -> picture (N, H, W, outChannels), about [-1, 1]. */
+    async decode({ images, height, width }: Sample, latents: Float32Array, { wantsTap }: TapOptions = {}) {
+      const shape = [images, height, width, config.latentChannels];
+      const data = toChannelsLast(latents, images, config.latentChannels);
+      const results = await plans.run({ latents: { shape, data } }, { variant: 'decode', wantsTap });
+      return { image: results.image!, taps: results };
+    },
+    /** Bytes of activations that decoding latents of this size needs: at once, and for the largest tensor. */
+    decodeFootprint({ images, height, width }: Sample) {
+      const latents = [images, height, width, config.latentChannels];
+      return footprint(record(gpu, { latents }, ({ latents }) => ({ image: decoder(latents!) })));
+    },
+    destroy() {
+      plans.destroy();
+      parameters.destroy();
+    },
+  };
+}

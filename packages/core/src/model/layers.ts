@@ -1,0 +1,46 @@
+/**
+ * Layers: weights in, function out. Each names its weights as the checkpoint does and shows its result under its
+ * module's name to whoever asks (`tap`), which is how conformance is checked layer by layer.
+ */
+import { type Tensor, tap } from '../gpu/graph.js';
+import { conv2d as conv2dOp, type Conv2dOptions } from '../ops/conv2d.js';
+import { matmul } from '../ops/matmul.js';
+import { groupNorm as groupNormOp, layerNorm as layerNormOp } from '../ops/norms.js';
+import type { WeightScope } from '../soup/parameters.js';
+
+export type Layer = (x: Tensor) => Tensor;
+
+/** y = x · weightᵀ + bias. x (..., inChannels) -> (..., outChannels). */
+export function linear(w: WeightScope, inChannels: number, outChannels: number): Layer {
+  const weight = w.matrix('weight', outChannels, inChannels);
+  const bias = w.has('bias') ? w.vector('bias', [outChannels]) : undefined;
+  return (x) => tap(w.path, matmul(x, weight, bias));
+}
+
+/** Convolution over x (N, H, W, inChannels); padding keeps the size at stride 1. */
+export function conv2d(
+  w: WeightScope,
+  inChannels: number,
+  outChannels: number,
+  { kernel = 3, ...fixed }: Conv2dOptions & { kernel?: number } = {},
+): (x: Tensor, options?: Conv2dOptions) => Tensor {
+  if (kernel === 1) return linear(w, inChannels, outChannels);
+  const weight = w.matrix('weight', outChannels, inChannels, kernel);
+  const bias = w.has('bias') ? w.vector('bias', [outChannels]) : undefined;
+  return (x, options) => tap(w.path, conv2dOp(x, weight, bias, { ...fixed, ...options }));
+}
+
+export function groupNorm(w: WeightScope, channels: number, groups: number, eps: number): Layer {
+  const gamma = w.vector('weight', [channels]);
+  const beta = w.vector('bias', [channels]);
+  return (x) => tap(w.path, groupNormOp(x, { gamma, beta, groups, eps }));
+}
+
+export function layerNorm(w: WeightScope, channels: number, eps: number): Layer {
+  const gamma = w.vector('weight', [channels]);
+  const beta = w.vector('bias', [channels]);
+  return (x) => tap(w.path, layerNormOp(x, { gamma, beta, eps }));
+}
+
+/** [0, 1, ..., n - 1].map(f), for the numbered modules of a checkpoint. */
+export const times = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));

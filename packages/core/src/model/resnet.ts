@@ -1,0 +1,53 @@
+/** The residual block of the UNet and the VAE (diffusers ResnetBlock2D), and what changes the size between blocks. */
+import { type Tensor, tap } from '../gpu/graph.js';
+import { add, silu } from '../ops/elementwise.js';
+import type { WeightScope } from '../soup/parameters.js';
+import { conv2d, groupNorm, linear } from './layers.js';
+
+export interface ResnetOptions {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly groups: number;
+  readonly eps: number;
+  /** Channels of the time embedding; the VAE has none. */
+  readonly timeChannels?: number;
+}
+
+/** GroupNorm, SiLU, convolution; twice, with the time embedding between; plus the shortcut. */
+export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, eps, timeChannels }: ResnetOptions) {
+  const norm1 = groupNorm(w.at('norm1'), inChannels, groups, eps);
+  const conv1 = conv2d(w.at('conv1'), inChannels, outChannels);
+  const timeProj = timeChannels === undefined ? undefined : linear(w.at('time_emb_proj'), timeChannels, outChannels);
+  const norm2 = groupNorm(w.at('norm2'), outChannels, groups, eps);
+  const conv2 = conv2d(w.at('conv2'), outChannels, outChannels);
+  const shortcut =
+    inChannels === outChannels
+      ? (x: Tensor) => x
+      : conv2d(w.at('conv_shortcut'), inChannels, outChannels, { kernel: 1 });
+
+  // x (N, H, W, inChannels), temb (N, timeChannels), through SiLU already -> (N, H, W, outChannels)
+  return (x: Tensor, temb?: Tensor): Tensor => {
+    const residual = shortcut(x);
+    const shift = timeProj && temb && timeProj(temb); // before conv1, which can then add it as it stores
+    let h = conv1(silu(norm1(x)));
+    if (shift) h = add(h, shift);
+    h = conv2(silu(norm2(h)));
+    return tap(w.path, add(residual, h));
+  };
+}
+
+/** Half the size, by a convolution of stride 2. Padding 0 means one zero at the right and the bottom. */
+export function downsample(w: WeightScope, channels: number, padding: number) {
+  const conv = conv2d(w.at('conv'), channels, channels, {
+    stride: 2,
+    padding: padding === 0 ? [0, 1, 1, 0] : [padding, padding, padding, padding],
+  });
+  return (x: Tensor): Tensor => tap(w.path, conv(x));
+}
+
+/** Nearest-neighbour scaling to `size` (height, width), then a convolution. */
+export function upsample(w: WeightScope, channels: number) {
+  const conv = conv2d(w.at('conv'), channels, channels);
+  return (x: Tensor, size: readonly [number, number] = [x.shape[1]! * 2, x.shape[2]! * 2]): Tensor =>
+    tap(w.path, conv(x, { upsampleTo: size }));
+}

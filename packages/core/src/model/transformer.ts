@@ -1,0 +1,76 @@
+/** The transformer inside the UNet (diffusers Transformer2DModel and BasicTransformerBlock). */
+import { reshape, type Tensor, tap } from '../gpu/graph.js';
+import { attention } from '../ops/attention.js';
+import { add, geglu } from '../ops/elementwise.js';
+import type { WeightScope } from '../soup/parameters.js';
+import { groupNorm, layerNorm, linear, times } from './layers.js';
+
+/** Fixed in diffusers, whatever the config says for the other norms. */
+const GROUP_NORM_EPS = 1e-6;
+const LAYER_NORM_EPS = 1e-5;
+const FEED_FORWARD_FACTOR = 4;
+
+export interface TransformerOptions {
+  readonly channels: number;
+  readonly heads: number;
+  readonly layers: number;
+  /** Channels of the text conditioning. */
+  readonly contextChannels: number;
+  readonly groups: number;
+}
+
+/** x (N, H, W, C) attends to itself and to the context (N, T, contextChannels). */
+export function transformer2d(w: WeightScope, options: TransformerOptions) {
+  const { channels, layers, groups } = options;
+  const norm = groupNorm(w.at('norm'), channels, groups, GROUP_NORM_EPS);
+  // A linear layer or a 1x1 convolution, as use_linear_projection says: the same numbers either way.
+  const projIn = linear(w.at('proj_in'), channels, channels);
+  const blocks = times(layers, (i) => transformerBlock(w.at('transformer_blocks', i), options));
+  const projOut = linear(w.at('proj_out'), channels, channels);
+
+  return (x: Tensor, context: Tensor): Tensor => {
+    const [images, height, width] = x.shape as [number, number, number, number];
+    let h = projIn(reshape(norm(x), [images, height * width, channels]));
+    for (const block of blocks) h = block(h, context);
+    return tap(w.path, add(x, reshape(projOut(h), x.shape)));
+  };
+}
+
+function transformerBlock(w: WeightScope, { channels, heads, contextChannels }: TransformerOptions) {
+  const norm1 = layerNorm(w.at('norm1'), channels, LAYER_NORM_EPS);
+  const attn1 = attentionLayer(w.at('attn1'), { channels, heads, contextChannels: channels });
+  const norm2 = layerNorm(w.at('norm2'), channels, LAYER_NORM_EPS);
+  const attn2 = attentionLayer(w.at('attn2'), { channels, heads, contextChannels });
+  const norm3 = layerNorm(w.at('norm3'), channels, LAYER_NORM_EPS);
+  const ff = feedForward(w.at('ff'), channels);
+
+  return (x: Tensor, context: Tensor): Tensor => {
+    const y = norm1(x);
+    let h = add(x, attn1(y, y));
+    h = add(h, attn2(norm2(h), context));
+    return tap(w.path, add(h, ff(norm3(h))));
+  };
+}
+
+export interface AttentionLayerOptions {
+  readonly channels: number;
+  readonly heads: number;
+  readonly contextChannels: number;
+}
+
+/** Attention of x (N, Tq, channels) to context (N, Tk, contextChannels). */
+export function attentionLayer(w: WeightScope, { channels, heads, contextChannels }: AttentionLayerOptions) {
+  const toQ = linear(w.at('to_q'), channels, channels);
+  const toK = linear(w.at('to_k'), contextChannels, channels);
+  const toV = linear(w.at('to_v'), contextChannels, channels);
+  const toOut = linear(w.at('to_out', 0), channels, channels);
+  return (x: Tensor, context: Tensor): Tensor =>
+    tap(w.path, toOut(attention(toQ(x), toK(context), toV(context), { heads })));
+}
+
+function feedForward(w: WeightScope, channels: number) {
+  const inner = channels * FEED_FORWARD_FACTOR;
+  const proj = linear(w.at('net', 0, 'proj'), channels, inner * 2);
+  const out = linear(w.at('net', 2), inner, channels);
+  return (x: Tensor): Tensor => tap(w.path, out(tap(`${w.path}.net.0`, geglu(proj(x)))));
+}

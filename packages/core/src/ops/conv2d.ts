@@ -1,0 +1,63 @@
+/** 2-D convolution over (N, H, W, C). */
+import { IncompatibleError } from '../errors.js';
+import { call, graphOf, show, type Tensor } from '../gpu/graph.js';
+import { columnThreads, epilogueConstants, ROWS } from './matmul.js';
+import type { Matrix } from './weights.js';
+
+export interface Conv2dOptions {
+  readonly stride?: number;
+  /** Zeros added at [top, right, bottom, left]; by default half the kernel on every side. */
+  readonly padding?: readonly [number, number, number, number];
+  /** Scale the input to this height and width by nearest neighbour first. */
+  readonly upsampleTo?: readonly [number, number];
+}
+
+/** y (N, H', W', rows of w) from x (N, H, W, C). */
+export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
+  const [images, height, width, channels] = x.shape as [number, number, number, number];
+  const half = (w.kernel - 1) / 2;
+  const { stride = 1, padding = [half, half, half, half], upsampleTo = [height, width] } = options;
+  const [top, right, bottom, left] = padding;
+  if (channels * w.kernel ** 2 !== w.inner) {
+    throw new IncompatibleError(
+      `${w.data.storage.label} takes ${w.inner / w.kernel ** 2} channels; its input is ${show(x.shape)}`,
+    );
+  }
+  const outHeight = Math.floor((upsampleTo[0] + top + bottom - w.kernel) / stride) + 1;
+  const outWidth = Math.floor((upsampleTo[1] + left + right - w.kernel) / stride) + 1;
+  const rows = images * outHeight * outWidth;
+  const threads = columnThreads(w.rows);
+  const rowGroups = Math.ceil(rows / ROWS);
+  const graph = graphOf(x);
+
+  return call(graph, {
+    kernel: 'conv2d',
+    inputs: { x, w: w.data, bias },
+    shape: [images, outHeight, outWidth, w.rows],
+    epilogue: { activation: true, add: true },
+    dispatch: (node) => ({
+      variant: {
+        elem: graph.gpu.precision,
+        width: w.width,
+        weights: w.packed ? 'f16' : 'f32',
+        constants: { WORKGROUP: threads, ROWS, ...epilogueConstants(node) },
+      },
+      params: {
+        rows,
+        columns: w.rows,
+        channels: channels / w.width,
+        kernel: w.kernel,
+        stride,
+        pad_top: top,
+        pad_left: left,
+        in_height: height,
+        in_width: width,
+        up_height: upsampleTo[0],
+        up_width: upsampleTo[1],
+        out_height: outHeight,
+        out_width: outWidth,
+      },
+      workgroups: [Math.ceil(w.rows / (threads * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
+    }),
+  });
+}

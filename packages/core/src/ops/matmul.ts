@@ -1,0 +1,125 @@
+/** Matrix products: linear layers and 1x1 convolutions, and the two products of attention with wide heads. */
+import { IncompatibleError } from '../errors.js';
+import { activationCode } from '../gpu/activate.js';
+import { call, elementCount, graphOf, type Node, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import type { Matrix } from './weights.js';
+
+/** Rows that one thread computes: as many as keep its sums in registers. */
+export const ROWS = 8;
+
+/** Threads along the columns, 4 columns each: whole subgroups, no more than the columns fill. */
+export const columnThreads = (columns: number): number =>
+  Math.min(64, Math.max(8, 2 ** Math.ceil(Math.log2(columns / 4))));
+
+/** y = x · wᵀ + bias over the last dimension of x. x (..., inner), w (columns, inner), bias (columns). */
+export function matmul(x: Tensor, w: Matrix, bias?: Tensor): Tensor {
+  const inner = x.shape.at(-1)!;
+  if (inner !== w.inner) {
+    throw new IncompatibleError(`${w.data.storage.label} takes ${w.inner} channels; its input is ${show(x.shape)}`);
+  }
+  const rows = elementCount(x.shape) / inner;
+  return batchedMatmul(graphOf(x), {
+    x,
+    w: w.data,
+    bias,
+    shape: [...x.shape.slice(0, -1), w.rows],
+    rows,
+    columns: w.rows,
+    inner,
+    width: w.width,
+    weights: w.packed ? 'f16' : 'f32',
+    // rows of one image: everything behind the first dimension
+    rowsPerImage: rows / (x.shape[0] ?? 1),
+    xStrides: { row: inner },
+    wStrides: { column: w.width, inner: w.width * w.rows },
+    yStrides: { row: w.rows },
+  });
+}
+
+interface Strides {
+  readonly row?: number;
+  readonly column?: number;
+  readonly inner?: number;
+  readonly image?: number;
+  readonly head?: number;
+}
+
+export interface BatchedMatmul {
+  readonly x: Tensor;
+  readonly w: Tensor;
+  readonly bias?: Tensor;
+  /** Shape of the result. */
+  readonly shape: readonly number[];
+  readonly type?: StorageType;
+  readonly rows: number;
+  readonly columns: number;
+  readonly inner: number;
+  readonly width: 1 | 4;
+  readonly weights: 'f16' | 'f32' | 'elem';
+  readonly images?: number;
+  readonly heads?: number;
+  readonly rowsPerImage?: number;
+  readonly scale?: number;
+  /** All in elements. */
+  readonly xStrides: Strides;
+  readonly wStrides: Strides;
+  readonly yStrides: Strides;
+}
+
+/** The general form behind `matmul`: any strides, a batch of images and heads, a scale. */
+export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: BatchedMatmul): Tensor {
+  const { x, w, bias, shape, rows, columns, inner, width, images = 1, heads = 1, scale = 1 } = options;
+  const threads = columnThreads(columns);
+  const type = options.type ?? graph.gpu.precision;
+  return call(graph, {
+    kernel: 'matmul',
+    inputs: { x, w, bias },
+    shape,
+    type,
+    epilogue: images * heads === 1 ? { activation: true, add: true } : {},
+    dispatch: (node) => ({
+      variant: {
+        elem: graph.gpu.precision,
+        width,
+        weights: options.weights,
+        aliases: { YElem: type },
+        constants: { WORKGROUP: threads, ROWS, ...epilogueConstants(node) },
+      },
+      params: {
+        rows,
+        columns,
+        inner: inner / width,
+        x_row: (options.xStrides.row ?? 0) / width,
+        x_image: (options.xStrides.image ?? 0) / width,
+        x_head: (options.xStrides.head ?? 0) / width,
+        w_column: (options.wStrides.column ?? 0) / width,
+        w_inner: (options.wStrides.inner ?? 0) / width,
+        w_image: (options.wStrides.image ?? 0) / width,
+        w_head: (options.wStrides.head ?? 0) / width,
+        y_row: options.yStrides.row ?? 0,
+        y_image: options.yStrides.image ?? 0,
+        y_head: options.yStrides.head ?? 0,
+        heads,
+        rows_per_image: options.rowsPerImage ?? rows,
+        row_groups: Math.ceil(rows / ROWS),
+        scale,
+      },
+      workgroups: rowGrid(Math.ceil(columns / (threads * 4)), Math.ceil(rows / ROWS), images * heads),
+    }),
+  });
+}
+
+/** Row groups go along y; past 65535 of them, into z beside the batch. */
+function rowGrid(columnGroups: number, rowGroups: number, batch: number): [number, number, number] {
+  return rowGroups <= 65535 ? [columnGroups, rowGroups, batch] : [columnGroups, 65535, Math.ceil(rowGroups / 65535)];
+}
+
+/** The constants by which matmul.wgsl and conv2d.wgsl know what to do before they store. */
+export function epilogueConstants(node: Node): Record<string, number | boolean> {
+  return {
+    HAS_BIAS: node.inputs.bias !== undefined,
+    HAS_SHIFT: node.inputs.shift !== undefined,
+    HAS_RESIDUAL: node.inputs.residual !== undefined,
+    ACTIVATION: activationCode(node.activation),
+  };
+}

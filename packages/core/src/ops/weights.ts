@@ -1,0 +1,18 @@
+/** What resident weights look like to the ops: see soup/parameters.ts for how they get there. */
+import type { Tensor } from '../gpu/graph.js';
+
+/**
+ * A matrix, or a convolution seen as one: `rows` outputs by `inner` = taps * channels inputs, stored as
+ * (inner / width, rows, width): neighbouring outputs lie beside each other.
+ */
+export interface Matrix {
+  readonly data: Tensor;
+  readonly rows: number;
+  readonly inner: number;
+  /** Kernel height and width; 1 for a linear layer. */
+  readonly kernel: number;
+  /** 4 where the channels allow reading four at once, else 1. */
+  readonly width: 1 | 4;
+  /** Whether two f16 share a u32; else f32. */
+  readonly packed: boolean;
+}

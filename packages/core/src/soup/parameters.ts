@@ -1,0 +1,191 @@
+/**
+ * The weights a model asks for. Building a model names every weight by the checkpoint's own path and gets a tensor
+ * at once, shape checked, memory counted; `load` then fills them all, in the order of the file. Loading again
+ * from another blend re-blends in place: the model does not change.
+ */
+import { CheckpointError, IncompatibleError } from '../errors.js';
+import type { Gpu } from '../gpu/gpu.js';
+import { show, type Tensor } from '../gpu/graph.js';
+import { storageBytes } from '../gpu/plan.js';
+import type { Matrix } from '../ops/weights.js';
+import { createAverager, type Piece, pieceBytes, stagedBytes } from './averager.js';
+import { type Blend, checkBlend, isFloat, tensorsOf } from './blend.js';
+
+/** A place in the checkpoint: `w.at('down_blocks', 0).at('conv1').matrix(...)`. */
+export interface WeightScope {
+  /** The path so far, as module names are written: "down_blocks.0.conv1". */
+  readonly path: string;
+  at(...names: (string | number)[]): WeightScope;
+  /** Whether the checkpoint has a tensor of this name, or any below it. */
+  has(name: string): boolean;
+  /** A bias, a norm's scale, an embedding table: f32 in the file's order. */
+  vector(name: string, shape: readonly number[]): Tensor;
+  /** A linear layer (rows, channels) or convolution (rows, channels, kernel, kernel). */
+  matrix(name: string, rows: number, channels: number, kernel?: number): Matrix;
+}
+
+export interface LoadOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes read so far, and in all, over every ingredient. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Parameters {
+  readonly scope: WeightScope;
+  /** Bytes held on the device. */
+  readonly bytes: number;
+  /** Refuses tensors that nothing has asked for, unless they are known to be without effect. */
+  refuseUnused(ignorable?: RegExp): void;
+  load(blend: Blend, options?: LoadOptions): Promise<void>;
+  destroy(): void;
+}
+
+interface Parameter {
+  readonly key: string;
+  readonly rows: number;
+  readonly channels: number;
+  readonly taps: number;
+  readonly width: 0 | 1 | 4;
+  readonly packed: boolean;
+  readonly buffer: GPUBuffer;
+}
+
+/** Bytes of staging memory that loading uses at most, twice on the host side and once on the device. */
+const STAGING_BYTES = 32 * 2 ** 20;
+
+/** `prefix` is put before every path, for files that keep several models. */
+export function createParameters(gpu: Gpu, blend: Blend): Parameters {
+  checkBlend(blend);
+  const { weights } = blend[0]!;
+  const parameters: Parameter[] = [];
+  let bytes = 0;
+
+  function find(key: string, accepted: readonly (readonly number[])[]): void {
+    const info = weights.tensors.get(key);
+    if (!info) {
+      throw new IncompatibleError(
+        `${weights.name} has no tensor "${key}", which its config asks for. The config and the weights do not belong together.`,
+        { tensor: key, file: weights.name },
+      );
+    }
+    if (!accepted.some((shape) => shape.join() === info.shape.join())) {
+      throw new IncompatibleError(
+        `${key} in ${weights.name} is ${show(info.shape)}; its config asks for ${show(accepted[0]!)}. ` +
+          'The config and the weights do not belong together.',
+        { tensor: key, file: weights.name, found: info.shape, expected: accepted[0] },
+      );
+    }
+    if (!isFloat(info)) {
+      throw new CheckpointError(
+        `${key} in ${weights.name} is ${info.dtype}; weights are read as F16, BF16, F32 or F64.`,
+        { tensor: key, file: weights.name, byte: info.offset },
+      );
+    }
+  }
+
+  function keep(parameter: Omit<Parameter, 'buffer'>): Tensor {
+    const { key, rows, channels, taps, packed } = parameter;
+    const elements = rows * channels * taps;
+    const size = storageBytes(packed ? 'f16' : 'f32', elements);
+    const buffer = gpu.createBuffer(size, 0x80 | 0x8 /* STORAGE | COPY_DST */, key);
+    bytes += size;
+    parameters.push({ ...parameter, buffer });
+    return { shape: [rows, channels * taps], storage: { type: packed ? 'f16' : 'f32', elements, buffer, label: key } };
+  }
+
+  function scope(path: string): WeightScope {
+    const below = (name: string | number) => (path === '' ? `${name}` : `${path}.${name}`);
+    return {
+      path,
+      at: (...names) => scope(below(names.join('.'))),
+      has: (name) =>
+        weights.tensors.has(below(name)) ||
+        [...weights.tensors.keys()].some((key) => key.startsWith(`${below(name)}.`)),
+      vector(name, shape) {
+        const key = below(name);
+        find(key, [shape]);
+        const rows = shape.reduce((a, b) => a * b, 1);
+        return { ...keep({ key, rows, channels: 1, taps: 1, width: 0, packed: false }), shape };
+      },
+      matrix(name, rows, channels, kernel = 1) {
+        const key = below(name);
+        // A 1x1 convolution and a linear layer are the same thing; files have either.
+        find(key, kernel === 1 ? [[rows, channels], [rows, channels, 1, 1]] : [[rows, channels, kernel, kernel]]);
+        const width = channels % 4 === 0 ? 4 : 1;
+        const packed = width === 4 && blend.every((of) => of.weights.tensors.get(key)!.dtype === 'F16');
+        const taps = kernel * kernel;
+        const data = keep({ key, rows, channels, taps, width, packed });
+        return { data, rows, inner: channels * taps, kernel, width, packed };
+      },
+    };
+  }
+
+  return {
+    scope: scope(''),
+    get bytes() {
+      return bytes;
+    },
+    refuseUnused(ignorable) {
+      const used = new Set(parameters.map(({ key }) => key));
+      const unused = [...weights.tensors.keys()].filter((key) => !used.has(key) && !ignorable?.test(key));
+      if (unused.length === 0) return;
+      throw new IncompatibleError(
+        `${weights.name} has ${unused.length} tensors that its config does not account for; the first is "${unused[0]}". ` +
+          'This is another architecture than the config says, or an adapter that has to be merged first.',
+        { tensor: unused[0], file: weights.name, count: unused.length },
+      );
+    },
+    load: (from, options) => load(gpu, parameters, from, options),
+    destroy() {
+      for (const { buffer } of parameters) gpu.destroyBuffer(buffer);
+    },
+  };
+}
+
+async function load(gpu: Gpu, parameters: readonly Parameter[], blend: Blend, options: LoadOptions = {}) {
+  const { signal, onProgress } = options;
+  const inFileOrder = [...parameters].sort((a, b) => position(blend, a) - position(blend, b));
+  const pieces = inFileOrder.flatMap((parameter) => cut(parameter, blend));
+  const total = pieces.reduce((sum, piece) => sum + pieceBytes(piece), 0);
+  const staging = Math.max(...pieces.map(pieceBytes), Math.min(STAGING_BYTES, total));
+  const averager = createAverager(gpu, staging);
+  try {
+    let done = 0;
+    for (const piece of pieces) {
+      signal?.throwIfAborted();
+      await averager.add(piece);
+      done += pieceBytes(piece);
+      onProgress?.(done, total);
+    }
+    await averager.flush();
+    await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'loading weights');
+  } finally {
+    averager.destroy();
+  }
+}
+
+const position = (blend: Blend, { key }: Parameter): number => blend[0]!.weights.tensors.get(key)?.offset ?? 0;
+
+/** Pieces of a parameter that fit staging memory, whole rows each; an even number of them, so that words are whole. */
+function cut(parameter: Parameter, blend: Blend): Piece[] {
+  const { key, rows, channels, taps, width, packed, buffer } = parameter;
+  const tensors = tensorsOf(blend, key);
+  const rowBytes = tensors.reduce((sum, { info }) => sum + channels * taps * stagedBytes(info), 0);
+  const most = Math.max(2, Math.floor((STAGING_BYTES - 4096) / rowBytes / 2) * 2);
+  const pieces: Piece[] = [];
+  for (let firstRow = 0; firstRow < rows; firstRow += most) {
+    pieces.push({
+      tensors,
+      firstRow,
+      rows: Math.min(most, rows - firstRow),
+      allRows: rows,
+      channels,
+      taps,
+      target: buffer,
+      width,
+      firstElement: firstRow * channels * taps,
+      packed,
+    });
+  }
+  return pieces;
+}

@@ -1,0 +1,34 @@
+// y = a and b side by side along the channels.
+//
+//   a   (rows, a_channels)
+//   b   (rows, b_channels)
+//   y   (rows, a_channels + b_channels)
+//
+// One thread per element of y.
+
+struct Params {
+  size: u32,
+  a_channels: u32,
+  b_channels: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<Elem>;
+@group(0) @binding(2) var<storage, read> b: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 256 + id.x;
+  if (i >= params.size) {
+    return;
+  }
+  let channels = params.a_channels + params.b_channels;
+  let row = i / channels;
+  let channel = i % channels;
+  if (channel < params.a_channels) {
+    y[i] = a[row * params.a_channels + channel];
+  } else {
+    y[i] = b[row * params.b_channels + channel - params.a_channels];
+  }
+}

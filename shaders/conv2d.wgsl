@@ -1,0 +1,110 @@
+// y = activation(conv(x, w) + bias + shift) + residual: a 2-D convolution as a matrix product whose rows are
+// output pixels and whose inner dimension runs over (kernel y, kernel x, input channel).
+//
+//   x             (images, in_height, in_width, in_channels)
+//   w             (kernel * kernel * in_channels / WIDTH, columns, WIDTH)
+//   bias          (columns)
+//   shift         (images, columns)          the time embedding: one row per image
+//   residual, y   (images, out_height, out_width, columns)
+//
+// One thread computes 4 output channels of ROWS consecutive pixels. The threads of a workgroup lie along the
+// channels, so that all of them read the same pixels (one broadcast) and neighbouring weights. Where
+// `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest
+// neighbour, as it is read. Sums are f32.
+
+struct Params {
+  rows: u32,
+  columns: u32,
+  channels: u32,
+  kernel: u32,
+  stride: u32,
+  pad_top: u32,
+  pad_left: u32,
+  in_height: u32,
+  in_width: u32,
+  up_height: u32,
+  up_width: u32,
+  out_height: u32,
+  out_width: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<ElemVec>;
+@group(0) @binding(2) var<storage, read> w: array<WeightVec>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> shift: array<Elem>;
+@group(0) @binding(5) var<storage, read> residual: array<Elem>;
+@group(0) @binding(6) var<storage, read_write> y: array<Elem>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let first_column = (group.x * WORKGROUP + lane) * 4;
+  let first_row = (group.z * 65535 + group.y) * ROWS;
+  if (first_column >= params.columns || first_row >= params.rows) {
+    return;
+  }
+  let pixels = params.out_height * params.out_width;
+  let last = params.columns - 1;
+  var w_at = min(vec4u(first_column) + vec4u(0, 1, 2, 3), vec4u(last));
+
+  // Where each row's window begins, in the (scaled) input.
+  var top: array<i32, ROWS>;
+  var left: array<i32, ROWS>;
+  var image: array<u32, ROWS>;
+  for (var r = 0u; r < ROWS; r++) {
+    let row = min(first_row + r, params.rows - 1);
+    let pixel = row % pixels;
+    image[r] = row / pixels * params.in_height;
+    top[r] = i32(pixel / params.out_width * params.stride) - i32(params.pad_top);
+    left[r] = i32(pixel % params.out_width * params.stride) - i32(params.pad_left);
+  }
+
+  var sum: array<vec4f, ROWS>;
+  for (var ky = 0u; ky < params.kernel; ky++) {
+    for (var kx = 0u; kx < params.kernel; kx++) {
+      var x_at: array<u32, ROWS>;
+      var inside: array<f32, ROWS>;
+      for (var r = 0u; r < ROWS; r++) {
+        let at_y = top[r] + i32(ky);
+        let at_x = left[r] + i32(kx);
+        let is_in = at_y >= 0 && at_x >= 0 && at_y < i32(params.up_height) && at_x < i32(params.up_width);
+        let in_y = u32(max(at_y, 0)) * params.in_height / params.up_height;
+        let in_x = u32(max(at_x, 0)) * params.in_width / params.up_width;
+        x_at[r] = select(0u, ((image[r] + in_y) * params.in_width + in_x) * params.channels, is_in);
+        inside[r] = select(0.0, 1.0, is_in);
+      }
+      for (var k = 0u; k < params.channels; k++) {
+        let columns = Columns(weight_vec(w[w_at.x]), weight_vec(w[w_at.y]), weight_vec(w[w_at.z]), weight_vec(w[w_at.w]));
+        w_at += params.columns;
+        for (var r = 0u; r < ROWS; r++) {
+          sum[r] += (inside[r] * Vec(x[x_at[r] + k])) * columns;
+        }
+      }
+    }
+  }
+
+  for (var r = 0u; r < ROWS; r++) {
+    let row = first_row + r;
+    if (row < params.rows) {
+      let y_start = row * params.columns + first_column;
+      for (var c = 0u; c < min(4u, params.columns - first_column); c++) {
+        y[y_start + c] = to_elem(finish(sum[r][c], first_column + c, row, y_start + c));
+      }
+    }
+  }
+}
+
+fn finish(sum: f32, column: u32, row: u32, at: u32) -> f32 {
+  var value = sum;
+  if (HAS_BIAS) {
+    value += bias[column];
+  }
+  if (HAS_SHIFT) {
+    value += f32(shift[row / (params.out_height * params.out_width) * params.columns + column]);
+  }
+  value = activate(ACTIVATION, value);
+  if (HAS_RESIDUAL) {
+    value += f32(residual[at]);
+  }
+  return value;
+}

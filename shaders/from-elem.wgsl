@@ -1,0 +1,21 @@
+// y = x as f32.
+//
+//   x, y   (size)
+//
+// One thread per element.
+
+struct Params {
+  size: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 256 + id.x;
+  if (i < params.size) {
+    y[i] = f32(x[i]);
+  }
+}

@@ -1,0 +1,58 @@
+// y = (x - mean) / sqrt(variance + eps) * gamma + beta, mean and variance per row, in f32.
+//
+//   x, y          (rows, channels)
+//   gamma, beta   (channels)
+//
+// One workgroup per row; each thread strides over the channels. Mean first, then the squared distances from it.
+
+struct Params {
+  rows: u32,
+  channels: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Elem>;
+@group(0) @binding(2) var<storage, read> gamma: array<f32>;
+@group(0) @binding(3) var<storage, read> beta: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Elem>;
+
+var<workgroup> partial: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y * 65535 + group.x;
+  let start = min(row, params.rows - 1) * params.channels;
+
+  var sum = 0.0;
+  for (var i = lane; i < params.channels; i += WORKGROUP) {
+    sum += f32(x[start + i]);
+  }
+  let mean = workgroup_sum(sum, lane) / f32(params.channels);
+
+  var squares = 0.0;
+  for (var i = lane; i < params.channels; i += WORKGROUP) {
+    let distance = f32(x[start + i]) - mean;
+    squares += distance * distance;
+  }
+  let rstd = inverseSqrt(workgroup_sum(squares, lane) / f32(params.channels) + params.eps);
+
+  if (row < params.rows) {
+    for (var i = lane; i < params.channels; i += WORKGROUP) {
+      y[start + i] = to_elem((f32(x[start + i]) - mean) * rstd * gamma[i] + beta[i]);
+    }
+  }
+}
+
+// The sum over the workgroup, for every thread. Begins with a barrier, so that it may be called twice.
+fn workgroup_sum(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();
+  partial[lane] = value;
+  for (var half = WORKGROUP / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial[lane] += partial[lane + half];
+    }
+  }
+  return workgroupUniformLoad(&partial[0]);
+}
