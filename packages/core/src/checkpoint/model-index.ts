@@ -1,5 +1,6 @@
 /** model_index.json: which pipeline a diffusers folder is for, and which class each of its parts is. */
 import { ConfigError } from '../errors.js';
+import { type RefuseOption, refusalOfOption } from './config-schema.js';
 import type { JsonValue } from './json.js';
 import { printable, printableValue } from './printable.js';
 
@@ -33,11 +34,7 @@ const LIBRARIES = ['diffusers', 'transformers'];
 /** Checks the JSON of a model_index.json. */
 export function parseModelIndex(json: JsonValue, file = 'model_index.json'): ModelIndex {
   const name = printable(file, 1000);
-  const refuse = (key: string, found: JsonValue | undefined, wanted: string): never => {
-    const shown = found === undefined ? 'missing' : printableValue(found);
-    const option = printable(key);
-    throw new ConfigError(`${name}: "${option}" is ${shown}; ${wanted}`, { file: name, key: option, found: shown });
-  };
+  const refuse: RefuseOption = refusalOfOption(file);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new ConfigError(`${name} holds ${printableValue(json)}; expected a JSON object`, { file: name });
   }
