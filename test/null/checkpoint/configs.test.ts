@@ -297,6 +297,8 @@ describe('refused by name', () => {
       { sample_size: [64, 96] },
       '"sample_size" is [64,96]; expected a whole number from 1 to 65536, or two that are equal',
     ],
+    [UNET, { mid_block_scale_factor: 1.5 }, '"mid_block_scale_factor" is 1.5; this engine supports only 1'],
+    [VAE, { shift_factor: 0.1 }, '"shift_factor" is 0.1; this engine supports only null or 0'],
     [UNET, { flip_sin_to_cos: 1 }, '"flip_sin_to_cos" is 1; expected true or false'],
     [UNET, { option_of_tomorrow: 'on' }, '"option_of_tomorrow" is "on"; this engine does not know the option'],
     [UNET, { '\u001b[31m': 1 }, '"\\u{1b}[31m" is 1; this engine does not know the option'],

@@ -52,9 +52,9 @@ export function only<const Values extends readonly (string | number | boolean | 
 }
 
 /** The same for an option that may be left out, when it has the first of the values. */
-export function onlyOrAbsent<const Values extends readonly [string | number | boolean | null, ...(string | null)[]]>(
-  ...values: Values
-) {
+export function onlyOrAbsent<
+  const Values extends readonly [string | number | boolean | null, ...(string | number | null)[]],
+>(...values: Values) {
   return z._default(only(...values), values[0] as never);
 }
 

@@ -91,7 +91,7 @@ const schema = z.object({
   norm_num_groups: z._default(count(MAX_CHANNELS), 32),
   norm_eps: z._default(positive(), 1e-5),
   downsample_padding: z._default(only(0, 1), 1),
-  mid_block_scale_factor: z._default(positive(), 1),
+  mid_block_scale_factor: onlyOrAbsent(1),
   conv_in_kernel: z._default(kernel(), 3),
   conv_out_kernel: z._default(kernel(), 3),
   act_fn: onlyOrAbsent('silu', 'swish'), // two names of one function

@@ -28,9 +28,10 @@ export interface VaeConfig {
   readonly layersPerBlock: number;
   readonly normGroups: number;
   readonly actFn: 'silu';
-  /** The UNet sees (latents - shiftFactor) * scalingFactor. */
+  /** The UNet sees latents times this. */
   readonly scalingFactor: number;
-  readonly shiftFactor: number;
+  /** Later models subtract one first: not implemented, so always 0. */
+  readonly shiftFactor: 0;
   /** Side of the square pictures the model was trained on, in pixels. */
   readonly sampleSize: number;
   readonly useQuantConv: boolean;
@@ -56,7 +57,8 @@ const schema = z.object({
   norm_num_groups: z._default(count(MAX_CHANNELS), 32),
   sample_size: squareSize(SAMPLE_SIZE),
   scaling_factor: z._default(positive(), 0.18215),
-  shift_factor: z._default(z.nullable(z.number('expected a number or null')), null),
+  shift_factor: onlyOrAbsent(null, 0), // of Stable Diffusion 3 and later
+
   latents_mean: onlyOrAbsent(null),
   latents_std: onlyOrAbsent(null),
   use_quant_conv: z._default(flag(), true),
@@ -90,7 +92,7 @@ export function parseVaeConfig(json: unknown, file = 'vae/config.json'): VaeConf
     normGroups: groups,
     actFn: 'silu',
     scalingFactor: options.scaling_factor,
-    shiftFactor: options.shift_factor ?? 0,
+    shiftFactor: 0,
     sampleSize: sideOf(options.sample_size, SAMPLE_SIZE),
     useQuantConv: options.use_quant_conv,
     usePostQuantConv: options.use_post_quant_conv,
