@@ -45,7 +45,7 @@ async function installModules() {
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
   // The level is given because `npm test --silent` hands "silent" down, and then a failure would say nothing.
   const options = { logName: 'npm', shell: process.platform === 'win32' };
-  const code = await runQuietly(npm, ['ci', '--loglevel=notice', '--no-audit', '--no-fund'], options);
+  const code = await runQuietly(npm, ['ci', '--loglevel=notice', '--no-audit', '--no-fund', '--fetch-timeout=60000'], options);
   if (code !== 0) throw new SetupError('npm ci failed: is the npm registry in reach?');
   stampModules(root);
 }

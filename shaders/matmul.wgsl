@@ -11,6 +11,9 @@
 // Strides count vectors for x and w, elements for y. Sums are f32.
 
 struct Params {
+  has_bias: u32,
+  has_shift: u32,
+  has_residual: u32,
   rows: u32,
   columns: u32,
   inner: u32,
@@ -83,14 +86,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
 fn finish(sum: f32, column: u32, row: u32, at: u32) -> f32 {
   var value = sum;
-  if (HAS_BIAS) {
+  if (params.has_bias != 0) {
     value += bias[column];
   }
-  if (HAS_SHIFT) {
+  if (params.has_shift != 0) {
     value += f32(shift[row / params.rows_per_image * params.columns + column]);
   }
   value = activate(ACTIVATION, value);
-  if (HAS_RESIDUAL) {
+  if (params.has_residual != 0) {
     value += f32(residual[at]);
   }
   return value;

@@ -1,7 +1,8 @@
 /** 2-D convolution over (N, H, W, C). */
 import { IncompatibleError } from '../errors.js';
+import { activationCode } from '../gpu/activate.js';
 import { call, graphOf, show, type Tensor } from '../gpu/graph.js';
-import { columnThreads, epilogueConstants, ROWS } from './matmul.js';
+import { COLUMN_THREADS, epilogueParams, ROWS } from './matmul.js';
 import type { Matrix } from './weights.js';
 
 export interface Conv2dOptions {
@@ -26,7 +27,6 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   const outHeight = Math.floor((upsampleTo[0] + top + bottom - w.kernel) / stride) + 1;
   const outWidth = Math.floor((upsampleTo[1] + left + right - w.kernel) / stride) + 1;
   const rows = images * outHeight * outWidth;
-  const threads = columnThreads(w.rows);
   const rowGroups = Math.ceil(rows / ROWS);
   const graph = graphOf(x);
 
@@ -40,9 +40,10 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
         elem: graph.gpu.precision,
         width: w.width,
         weights: w.packed ? 'f16' : 'f32',
-        constants: { WORKGROUP: threads, ROWS, ...epilogueConstants(node) },
+        constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
       },
       params: {
+        ...epilogueParams(node),
         rows,
         columns: w.rows,
         channels: channels / w.width,
@@ -57,7 +58,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
         out_height: outHeight,
         out_width: outWidth,
       },
-      workgroups: [Math.ceil(w.rows / (threads * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
+      workgroups: [Math.ceil(w.rows / (COLUMN_THREADS * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
     }),
   });
 }

@@ -5,11 +5,10 @@ import { call, elementCount, graphOf, type Node, type StorageType, show, type Te
 import type { Matrix } from './weights.js';
 
 /** Rows that one thread computes: as many as keep its sums in registers. */
-export const ROWS = 8;
+export const ROWS = 4;
 
-/** Threads along the columns, 4 columns each: whole subgroups, no more than the columns fill. */
-export const columnThreads = (columns: number): number =>
-  Math.min(64, Math.max(8, 2 ** Math.ceil(Math.log2(columns / 4))));
+/** Threads along the columns, 4 columns each. One size for all, since software drivers compile for a second. */
+export const COLUMN_THREADS = 32;
 
 /** y = x · wᵀ + bias over the last dimension of x. x (..., inner), w (columns, inner), bias (columns). */
 export function matmul(x: Tensor, w: Matrix, bias?: Tensor): Tensor {
@@ -69,7 +68,6 @@ export interface BatchedMatmul {
 /** The general form behind `matmul`: any strides, a batch of images and heads, a scale. */
 export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: BatchedMatmul): Tensor {
   const { x, w, bias, shape, rows, columns, inner, width, images = 1, heads = 1, scale = 1 } = options;
-  const threads = columnThreads(columns);
   const type = options.type ?? graph.gpu.precision;
   return call(graph, {
     kernel: 'matmul',
@@ -83,9 +81,10 @@ export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: Batche
         width,
         weights: options.weights,
         aliases: { YElem: type },
-        constants: { WORKGROUP: threads, ROWS, ...epilogueConstants(node) },
+        constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
       },
       params: {
+        ...epilogueParams(node),
         rows,
         columns,
         inner: inner / width,
@@ -104,7 +103,7 @@ export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: Batche
         row_groups: Math.ceil(rows / ROWS),
         scale,
       },
-      workgroups: rowGrid(Math.ceil(columns / (threads * 4)), Math.ceil(rows / ROWS), images * heads),
+      workgroups: rowGrid(Math.ceil(columns / (COLUMN_THREADS * 4)), Math.ceil(rows / ROWS), images * heads),
     }),
   });
 }
@@ -114,12 +113,9 @@ function rowGrid(columnGroups: number, rowGroups: number, batch: number): [numbe
   return rowGroups <= 65535 ? [columnGroups, rowGroups, batch] : [columnGroups, 65535, Math.ceil(rowGroups / 65535)];
 }
 
-/** The constants by which matmul.wgsl and conv2d.wgsl know what to do before they store. */
-export function epilogueConstants(node: Node): Record<string, number | boolean> {
-  return {
-    HAS_BIAS: node.inputs.bias !== undefined,
-    HAS_SHIFT: node.inputs.shift !== undefined,
-    HAS_RESIDUAL: node.inputs.residual !== undefined,
-    ACTIVATION: activationCode(node.activation),
-  };
-}
+/** By which matmul.wgsl and conv2d.wgsl know what to add before they store. */
+export const epilogueParams = ({ inputs }: Node): Record<string, number> => ({
+  has_bias: Number(inputs.bias !== undefined),
+  has_shift: Number(inputs.shift !== undefined),
+  has_residual: Number(inputs.residual !== undefined),
+});
