@@ -42,10 +42,10 @@ async function installModules() {
   const state = modulesState(root);
   if (state === 'ready') return;
   say(`${state === 'missing' ? 'node_modules is missing' : 'package-lock.json has changed'}: npm ci …`);
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
   // The level is given because `npm test --silent` hands "silent" down, and then a failure would say nothing.
-  const options = { logName: 'npm', shell: process.platform === 'win32' };
-  const code = await runQuietly(npm, ['ci', '--loglevel=notice', '--no-audit', '--no-fund', '--fetch-timeout=60000'], options);
+  const args = ['ci', '--loglevel=notice', '--no-audit', '--no-fund', '--fetch-timeout=60000'];
+  const windows = process.platform === 'win32';
+  const code = await runQuietly(windows ? 'npm.cmd' : 'npm', args, { logName: 'npm', shell: windows });
   if (code !== 0) throw new SetupError('npm ci failed: is the npm registry in reach?');
   stampModules(root);
 }
