@@ -22,6 +22,7 @@ export interface TapOptions {
 }
 
 export interface Component {
+  readonly config: unknown;
   /** Bytes of weights on the device. */
   readonly bytes: number;
   /** Fills the weights from a blend of the same shapes; may be called again. */
@@ -173,6 +174,7 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
   const factor = 2 ** (config.blockOutChannels.length - 1);
 
   return {
+    gpu,
     config,
     factor,
     get bytes() {

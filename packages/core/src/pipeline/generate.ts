@@ -1,0 +1,236 @@
+/**
+ * Prompt in, pictures out: the path of a picture, to be read first.
+ *   prompt -> tokens -> conditioning -> noise -> denoising steps -> latents -> picture
+ * A generator yields every step, so that the caller can show, count or stop.
+ */
+import { CancelledError, UsageError } from '../errors.js';
+import { fromImage, type Image, toImage } from '../image/image.js';
+import {
+  addNoise,
+  initialLatents,
+  makeSchedule,
+  type NoiseGenerator,
+  noiseStream,
+  resolveSampler,
+  type SamplerName,
+  sampleWith,
+  samplerForClass,
+} from '../sampler/index.js';
+import { decodeLatents } from './decode.js';
+import type { Model } from './model.js';
+
+export interface GenerateRequest {
+  readonly prompt: string;
+  /** What to steer away from. */
+  readonly negative?: string;
+  /** 64-bit; the pictures of one request have the seeds seed, seed + 1, ... */
+  readonly seed: number | bigint;
+  readonly steps?: number;
+  /** By default the one that the model's makers chose. */
+  readonly sampler?: string;
+  /** Classifier-free guidance (Ho & Salimans, arXiv 2207.12598); 1 switches it off. */
+  readonly guidance?: number;
+  /** Pixels. By default what the model was trained on. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Pictures, drawn as one batch. */
+  readonly count?: number;
+  /** Layers to skip at the end of the text encoder (diffusers' clip_skip). */
+  readonly clipSkip?: number;
+  /** Whose torch.randn makes the noise: 'cpu' as diffusers' examples have it, 'cuda' as on an NVIDIA card. */
+  readonly noise?: NoiseGenerator;
+  /** A picture to start from, and how much of it to replace, 0..1 (img2img). */
+  readonly image?: Image;
+  readonly strength?: number;
+  /** Decode the predicted picture at every n-th step as a preview. */
+  readonly previewEvery?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** The request with every default filled in: what is written beside a picture. */
+export interface Settings {
+  readonly prompt: string;
+  readonly negative: string;
+  readonly seed: bigint;
+  readonly steps: number;
+  readonly sampler: SamplerName;
+  readonly guidance: number;
+  readonly width: number;
+  readonly height: number;
+  readonly count: number;
+  readonly clipSkip: number;
+  readonly noise: NoiseGenerator;
+  readonly strength?: number;
+}
+
+export type GenerateEvent =
+  | { readonly type: 'start'; readonly settings: Settings; readonly warnings: readonly string[] }
+  | { readonly type: 'step'; readonly step: number; readonly steps: number; readonly previews?: readonly Image[] }
+  | {
+      readonly type: 'image';
+      readonly index: number;
+      readonly seed: bigint;
+      readonly image: Image;
+      /** (C, h, w), as the sampler left them, scaled. */
+      readonly latents: Float32Array;
+    };
+
+export const DEFAULTS = { steps: 20, guidance: 7, strength: 0.75 } as const;
+
+const MOST_STEPS = 1000; // as many as the models were trained with
+const MOST_PICTURES = 64; // in one batch; more belong in several
+const LONGEST_SIDE = 16384;
+
+/** Fills in defaults and refuses what has no meaning. */
+export function settle(model: Model, request: GenerateRequest): Settings {
+  const { unet, vae, scheduler } = model;
+  const side = unet.config.sampleSize * vae.factor;
+  const settings: Settings = {
+    prompt: request.prompt,
+    negative: request.negative ?? '',
+    seed: BigInt.asUintN(64, BigInt(request.seed)),
+    steps: request.steps ?? DEFAULTS.steps,
+    sampler: request.sampler ? resolveSampler(request.sampler) : samplerForClass(scheduler.className, scheduler),
+    guidance: request.guidance ?? DEFAULTS.guidance,
+    width: request.width ?? request.image?.width ?? side,
+    height: request.height ?? request.image?.height ?? side,
+    count: request.count ?? 1,
+    clipSkip: request.clipSkip ?? 0,
+    noise: request.noise ?? 'cpu',
+    ...(request.image && { strength: request.strength ?? DEFAULTS.strength }),
+  };
+  const whole = (name: string, value: number, least: number, most: number) => {
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new UsageError(`${name} is ${value}; give a whole number from ${least} to ${most}`, { [name]: value });
+    }
+  };
+  whole('steps', settings.steps, 1, MOST_STEPS);
+  whole('count', settings.count, 1, MOST_PICTURES);
+  whole('clip skip', settings.clipSkip, 0, model.textEncoder.config.layers);
+  for (const name of ['width', 'height'] as const) {
+    whole(name, settings[name], vae.factor, LONGEST_SIDE);
+    if (settings[name] % vae.factor !== 0) {
+      const nearest = Math.max(1, Math.round(settings[name] / vae.factor)) * vae.factor;
+      throw new UsageError(`${name} is ${settings[name]}; this model draws multiples of ${vae.factor}, such as ${nearest}`);
+    }
+  }
+  if (!Number.isFinite(settings.guidance)) throw new UsageError(`guidance is ${settings.guidance}; give a number`);
+  const { strength } = settings;
+  if (strength !== undefined && !(strength > 0 && strength <= 1)) {
+    throw new UsageError(`strength is ${strength}; give a number above 0, up to 1`);
+  }
+  if (request.image && (request.image.width !== settings.width || request.image.height !== settings.height)) {
+    throw new UsageError(
+      `the start picture is ${request.image.width} x ${request.image.height}, the result ${settings.width} x ${settings.height}; scale it first`,
+    );
+  }
+  return settings;
+}
+
+/** Draws `count` pictures. Stops within one step when `signal` is aborted, with a CancelledError. */
+export async function* generate(model: Model, request: GenerateRequest): AsyncGenerator<GenerateEvent> {
+  const settings = settle(model, request);
+  const { steps, sampler, guidance, count, noise } = settings;
+  const { unet, vae, scheduler } = model;
+  const { signal } = request;
+  const size = { images: count, height: settings.height / vae.factor, width: settings.width / vae.factor };
+  const shape = [1, unet.config.inChannels, size.height, size.width];
+  const isGuided = guidance > 1;
+
+  const warnings: string[] = [];
+  const prompts = isGuided ? [settings.negative, settings.prompt] : [settings.prompt];
+  const ids = prompts.map((prompt) => tokenize(model, prompt, warnings));
+  yield { type: 'start', settings, warnings };
+  throwIfAborted(signal);
+  const context = repeatEach(await model.textEncoder.encode(ids, settings.clipSkip), prompts.length, count);
+
+  // Each picture has its own stream of noise, so that it is the same alone and in a batch.
+  const streams = Array.from({ length: count }, (_, i) => noiseStream(BigInt.asUintN(64, settings.seed + BigInt(i)), noise));
+  const normal = () => join(streams.map((stream) => stream.normal(shape)));
+
+  const schedule = makeSchedule(sampler, scheduler, steps, { strength: settings.strength });
+  const start = request.image ? await encodeImage(model, request.image, count, normal) : undefined;
+  let latents = start ? addNoise(start, normal(), schedule) : initialLatents(normal(), schedule);
+
+  const predict = async (x: Float32Array, timestep: number): Promise<Float32Array> => {
+    throwIfAborted(signal);
+    const copies = isGuided ? 2 : 1;
+    const batch = { ...size, images: count * copies };
+    const timesteps = new Float32Array(batch.images).fill(timestep);
+    const { output } = await unet.predict(batch, isGuided ? join([x, x]) : x, timesteps, context);
+    return isGuided ? guide(output, guidance) : output;
+  };
+
+  for await (const step of sampleWith(sampler, predict, latents, schedule, { noise: normal })) {
+    latents = step.latents;
+    const wantsPreview = request.previewEvery && (step.i + 1) % request.previewEvery === 0;
+    const previews = wantsPreview ? await decode(step.denoised) : undefined;
+    yield { type: 'step', step: step.i + 1, steps: step.steps, ...(previews && { previews }) };
+    throwIfAborted(signal);
+  }
+
+  const images = await decode(latents);
+  const each = latents.length / count;
+  for (const [index, image] of images.entries()) {
+    const seed = BigInt.asUintN(64, settings.seed + BigInt(index));
+    yield { type: 'image', index, seed, image, latents: latents.slice(index * each, (index + 1) * each) };
+  }
+
+  async function decode(scaled: Float32Array): Promise<Image[]> {
+    const pictures = await decodeLatents(vae, size, scaled, signal);
+    return pictures.map((x) => toImage(x, settings.width, settings.height));
+  }
+}
+
+/** uncond + guidance * (cond - uncond), for a batch whose first half is unconditional. */
+function guide(output: Float32Array, guidance: number): Float32Array {
+  const half = output.length / 2;
+  const guided = new Float32Array(half);
+  for (let i = 0; i < half; i++) {
+    const uncond = output[i]!;
+    guided[i] = uncond + guidance * (output[half + i]! - uncond);
+  }
+  return guided;
+}
+
+function tokenize(model: Model, prompt: string, warnings: string[]): number[] {
+  if (!model.tokenizer) {
+    throw new UsageError(`${model.name} has no tokenizer/ to read a prompt with. Name a model that has one with --base.`);
+  }
+  const { ids, dropped } = model.tokenizer.encode(prompt);
+  if (dropped) {
+    warnings.push(`The prompt is longer than the ${ids.length} tokens that this model reads; left out: "${dropped}"`);
+  }
+  return [...ids];
+}
+
+/** Latents of a picture, drawn from the distribution that the encoder gives, scaled: (count, C, h, w). */
+async function encodeImage({ vae }: Model, image: Image, count: number, normal: () => Float32Array) {
+  const one = { images: 1, height: image.height, width: image.width };
+  const { mean, logvar } = await vae.encode(one, fromImage(image, vae.config.inChannels));
+  return normal().map((z, i) => {
+    const j = i % mean.length;
+    return (mean[j]! + Math.exp(0.5 * logvar[j]!) * z) * vae.config.scalingFactor;
+  });
+}
+
+function join(parts: readonly Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** [a, b] -> [a, a, ..., b, b, ...]. */
+function repeatEach(x: Float32Array, rows: number, times: number): Float32Array {
+  const length = x.length / rows;
+  const row = (i: number) => x.subarray(i * length, (i + 1) * length);
+  return join(Array.from({ length: rows * times }, (_, i) => row(Math.floor(i / times))));
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+}
