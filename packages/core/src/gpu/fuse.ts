@@ -38,7 +38,7 @@ export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
       if (elementCount(producer.output.shape) !== elementCount(node.output.shape)) continue;
       if (elementCount(other.shape) === elementCount(node.output.shape)) {
         producer.inputs.residual = other;
-      } else if (other === b && isShift(node, producer)) {
+      } else if (node.perImage && other === b && producer.activation === 'none' && !producer.inputs.shift) {
         producer.inputs.shift = other;
       } else {
         continue;
@@ -53,19 +53,6 @@ export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
 function later(a: Tensor, b: Tensor, position: Map<Node, number>): [Node | undefined, Tensor] {
   const at = (x: Tensor) => (x.storage.producer ? position.get(x.storage.producer)! : -1);
   return at(a) > at(b) ? [a.storage.producer, b] : [b.storage.producer, a];
-}
-
-/** Whether `b` is one row of channels per image, to be added before the activation. */
-function isShift(add: Node, producer: Node): boolean {
-  const { a, b } = add.inputs as { a: Tensor; b: Tensor };
-  return (
-    producer.activation === 'none' &&
-    producer.inputs.shift === undefined &&
-    b.shape.length === 2 &&
-    a.shape.length === 4 &&
-    b.shape[0] === a.shape[0] &&
-    b.shape[1] === a.shape[3]
-  );
 }
 
 function countUses(graph: Graph, outputs: readonly Tensor[]): Map<Storage, number> {

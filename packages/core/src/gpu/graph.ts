@@ -46,6 +46,8 @@ export interface Node {
   output: Tensor;
   /** What this kernel can do to its result before it stores it; see fuse.ts. */
   readonly epilogue: { readonly activation?: true; readonly add?: true };
+  /** Of an `add`: b is one row of channels per image, to be added before an activation. */
+  readonly perImage?: boolean;
   /** Activation applied to the result; merged in by fuse.ts. */
   activation: Activation;
   dispatch(node: Node): Dispatch;
@@ -75,7 +77,7 @@ export function graphOf(x: Tensor): Graph {
 export function call(
   graph: Graph,
   node: Omit<Node, 'output' | 'activation' | 'epilogue'> & { shape: readonly number[]; type?: StorageType } & Partial<
-      Pick<Node, 'epilogue' | 'activation'>
+      Pick<Node, 'epilogue' | 'activation' | 'perImage'>
     >,
 ): Tensor {
   const { shape, type = graph.gpu.precision, epilogue = {}, activation = 'none', ...rest } = node;

@@ -1,6 +1,6 @@
 /** The residual block of the UNet and the VAE (diffusers ResnetBlock2D), and what changes the size between blocks. */
 import { type Tensor, tap } from '../gpu/graph.js';
-import { add, silu } from '../ops/elementwise.js';
+import { add, addPerImage, silu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
 import { conv2d, groupNorm, linear } from './layers.js';
 
@@ -30,7 +30,7 @@ export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, e
     const residual = shortcut(x);
     const shift = timeProj && temb && timeProj(temb); // before conv1, which can then add it as it stores
     let h = conv1(silu(norm1(x)));
-    if (shift) h = add(h, shift);
+    if (shift) h = addPerImage(h, shift);
     h = conv2(silu(norm2(h)));
     return tap(w.path, add(residual, h));
   };

@@ -24,27 +24,37 @@ export function activate(activation: Activation, x: Tensor): Tensor {
 /** SiLU, x · sigmoid(x) (Elfwing et al., arXiv 1702.03118). */
 export const silu = (x: Tensor): Tensor => activate('silu', x);
 
-/**
- * a + b. b has a's shape, or misses leading dimensions (repeated over them), or is (N, C) beside
- * a (N, H, W, C): one row of channels per image.
- */
+/** a + b. b has a's shape, or misses leading dimensions and is repeated over them. */
 export function add(a: Tensor, b: Tensor): Tensor {
-  const graph = graphOf(a);
   const size = elementCount(a.shape);
   const period = elementCount(b.shape);
-  const isSuffix = b.shape.every((length, i) => length === a.shape[a.shape.length - b.shape.length + i]);
-  const isPerImage = a.shape.length === 4 && b.shape.length === 2 && b.shape[0] === a.shape[0] && b.shape[1] === a.shape[3];
-  if (!isSuffix && !isPerImage) throw new IncompatibleError(`cannot add ${show(b.shape)} to ${show(a.shape)}`);
+  if (!b.shape.every((length, i) => length === a.shape[a.shape.length - b.shape.length + i])) {
+    throw new IncompatibleError(`cannot add ${show(b.shape)} to ${show(a.shape)}`);
+  }
+  return addNode(a, b, false, { size, per_image: size, b_image: 0, period });
+}
+
+/** a (N, ..., C) + b (N, C): one row of channels for all pixels of an image. */
+export function addPerImage(a: Tensor, b: Tensor): Tensor {
+  const [images, channels] = b.shape as [number, number];
+  const size = elementCount(a.shape);
+  if (a.shape[0] !== images || a.shape.at(-1) !== channels || b.shape.length !== 2) {
+    throw new IncompatibleError(`cannot add ${show(b.shape)} to every pixel of ${show(a.shape)}`);
+  }
+  return addNode(a, b, true, { size, per_image: size / images, b_image: channels, period: channels });
+}
+
+function addNode(a: Tensor, b: Tensor, perImage: boolean, params: Record<'size', number> & Record<string, number>): Tensor {
+  const graph = graphOf(a);
   return call(graph, {
     kernel: 'add',
     inputs: { a, b },
     shape: a.shape,
+    perImage,
     dispatch: () => ({
       variant: { elem: graph.gpu.precision, aliases: { BElem: b.storage.type } },
-      params: isSuffix
-        ? { size, per_image: size, b_image: 0, period }
-        : { size, per_image: size / a.shape[0]!, b_image: b.shape[1]!, period: b.shape[1]! },
-      workgroups: spread(size, 256),
+      params,
+      workgroups: spread(params.size, 256),
     }),
   });
 }

@@ -149,7 +149,7 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   const normal = () => join(streams.map((stream) => stream.normal(shape)));
 
   const schedule = makeSchedule(sampler, scheduler, steps, { strength: settings.strength });
-  const start = request.image ? await encodeImage(model, request.image, count, normal) : undefined;
+  const start = request.image ? await encodeImage(model, request.image, normal) : undefined;
   let latents = start ? addNoise(start, normal(), schedule) : initialLatents(normal(), schedule);
 
   const predict = async (x: Float32Array, timestep: number): Promise<Float32Array> => {
@@ -204,8 +204,8 @@ function tokenize(model: Model, prompt: string, warnings: string[]): number[] {
   return [...ids];
 }
 
-/** Latents of a picture, drawn from the distribution that the encoder gives, scaled: (count, C, h, w). */
-async function encodeImage({ vae }: Model, image: Image, count: number, normal: () => Float32Array) {
+/** Latents of a picture, drawn from the distribution that the encoder gives, scaled: (N, C, h, w). */
+async function encodeImage({ vae }: Model, image: Image, normal: () => Float32Array) {
   const one = { images: 1, height: image.height, width: image.width };
   const { mean, logvar } = await vae.encode(one, fromImage(image, vae.config.inChannels));
   return normal().map((z, i) => {
