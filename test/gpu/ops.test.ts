@@ -4,7 +4,15 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { attention } from '../../packages/core/src/ops/attention.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
-import { activate, add, addPerImage, concat, geglu, silu, timestepEmbedding } from '../../packages/core/src/ops/elementwise.ts';
+import {
+  activate,
+  add,
+  addPerImage,
+  concat,
+  geglu,
+  silu,
+  timestepEmbedding,
+} from '../../packages/core/src/ops/elementwise.ts';
 import { matmul } from '../../packages/core/src/ops/matmul.ts';
 import { groupNorm, layerNorm } from '../../packages/core/src/ops/norms.ts';
 import { matrix, random, relativeL2, runOp, testGpu, vector } from '../support/gpu.ts';
@@ -59,20 +67,29 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     [3, 4, 4, 12, 133, 3, 1, same(3)],
     [1, 9, 8, 4, 3, 5, 1, same(5)],
     [1, 16, 16, 64, 64, 3, 1, same(3)],
-  ] as const)('conv2d of %i images %i x %i, %i -> %i, kernel %i, stride %i', async (images, height, width, channels, outChannels, kernel, stride, padding) => {
-    const x = random([images, height, width, channels], 1);
-    const w = random([outChannels, channels, kernel, kernel], 2);
-    const bias = random([outChannels], 3);
-    const y = await runOp(gpu, { x }, ({ x }) =>
-      conv2d(x!, matrix(gpu, w, kernel, false), vector(gpu, bias), { stride, padding }),
-    );
-    const conv = { images, height, width, channels, outChannels, kernel, stride, padding };
-    close(y, reference.conv2d(x.data, w.data, bias.data, conv));
-  });
+  ] as const)(
+    'conv2d of %i images %i x %i, %i -> %i, kernel %i, stride %i',
+    async (images, height, width, channels, outChannels, kernel, stride, padding) => {
+      const x = random([images, height, width, channels], 1);
+      const w = random([outChannels, channels, kernel, kernel], 2);
+      const bias = random([outChannels], 3);
+      const y = await runOp(gpu, { x }, ({ x }) =>
+        conv2d(x!, matrix(gpu, w, kernel, false), vector(gpu, bias), { stride, padding }),
+      );
+      const conv = { images, height, width, channels, outChannels, kernel, stride, padding };
+      close(y, reference.conv2d(x.data, w.data, bias.data, conv));
+    },
+  );
 
   test.each([
-    [[1, 3, 5, 4], [6, 10]],
-    [[2, 3, 2, 3], [5, 3]],
+    [
+      [1, 3, 5, 4],
+      [6, 10],
+    ],
+    [
+      [2, 3, 2, 3],
+      [5, 3],
+    ],
   ] as const)('conv2d of %j scaled to %j first', async (shape, upsampleTo) => {
     const [images, , , channels] = shape;
     const [x, w, bias] = [random(shape, 1), random([5, channels, 3, 3], 2), random([5], 3)];
@@ -91,11 +108,22 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     const y = await runOp(gpu, { x, shift, residual }, ({ x, shift, residual }) =>
       add(residual!, silu(addPerImage(conv2d(x!, weight, b), shift!))),
     );
-    const conv = { images: 2, height: 4, width: 5, channels: 8, outChannels: 8, kernel: 3, stride: 1, padding: same(3) };
+    const conv = {
+      images: 2,
+      height: 4,
+      width: 5,
+      channels: 8,
+      outChannels: 8,
+      kernel: 3,
+      stride: 1,
+      padding: same(3),
+    };
     const plain = reference.conv2d(x.data, w.data, bias.data, conv);
     close(
       y,
-      plain.map((v, i) => residual.data[i]! + reference.activation.silu(v + shift.data[Math.floor(i / 160) * 8 + (i % 8)]!)),
+      plain.map(
+        (v, i) => residual.data[i]! + reference.activation.silu(v + shift.data[Math.floor(i / 160) * 8 + (i % 8)]!),
+      ),
     );
   });
 
@@ -143,13 +171,16 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     [1, 9, 9, 160, 1, false],
     [1, 16, 24, 384, 1, false], // too wide for registers
     [2, 5, 7, 362, 2, false], // and odd
-  ])('attention: %i images, %i queries, %i keys, %i channels, %i heads, causal %s', async (images, queries, keys, channels, heads, causal) => {
-    const q = random([images, queries, channels], 1);
-    const k = random([images, keys, channels], 2);
-    const v = random([images, keys, channels], 3);
-    const y = await runOp(gpu, { q, k, v }, ({ q, k, v }) => attention(q!, k!, v!, { heads, causal }));
-    close(y, reference.attention(q.data, k.data, v.data, { images, queries, keys, channels, heads, causal }));
-  });
+  ])(
+    'attention: %i images, %i queries, %i keys, %i channels, %i heads, causal %s',
+    async (images, queries, keys, channels, heads, causal) => {
+      const q = random([images, queries, channels], 1);
+      const k = random([images, keys, channels], 2);
+      const v = random([images, keys, channels], 3);
+      const y = await runOp(gpu, { q, k, v }, ({ q, k, v }) => attention(q!, k!, v!, { heads, causal }));
+      close(y, reference.attention(q.data, k.data, v.data, { images, queries, keys, channels, heads, causal }));
+    },
+  );
 
   test('attention survives scores that overflow exp', async () => {
     const scale = precision === 'f32' ? 300 : 60;
@@ -157,7 +188,9 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     const [q, k, v] = [big(1), big(2), random([1, 9, 8], 3)];
     const y = await runOp(gpu, { q, k, v }, ({ q, k, v }) => attention(q!, k!, v!, { heads: 1 }));
     const options = { images: 1, queries: 9, keys: 9, channels: 8, heads: 1, causal: false };
-    expect(relativeL2(y, reference.attention(q.data, k.data, v.data, options))).toBeLessThan(precision === 'f32' ? 2e-3 : 0.5);
+    expect(relativeL2(y, reference.attention(q.data, k.data, v.data, options))).toBeLessThan(
+      precision === 'f32' ? 2e-3 : 0.5,
+    );
     expect(y.every(Number.isFinite)).toBe(true);
   });
 
@@ -177,9 +210,18 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
   });
 
   test.each([
-    [[2, 3, 5], [2, 3, 5]],
-    [[2, 3, 5], [3, 5]],
-    [[2, 3, 2, 5], [2, 5]],
+    [
+      [2, 3, 5],
+      [2, 3, 5],
+    ],
+    [
+      [2, 3, 5],
+      [3, 5],
+    ],
+    [
+      [2, 3, 2, 5],
+      [2, 5],
+    ],
   ])('add %j and %j', async (aShape, bShape) => {
     const [a, b] = [random(aShape, 1), random(bShape, 2)];
     const expected = Array.from(a.data, (v, i) => v + b.data[i % b.data.length]!);

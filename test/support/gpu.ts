@@ -2,10 +2,11 @@
 import { createGpu, type Gpu, type Precision, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
 import { create } from 'webgpu';
 import { openAdapter } from '../../packages/cli/src/device.ts';
+import { f32ToF16Bits } from '../../packages/core/src/checkpoint/dtype.ts';
+import { Usage } from '../../packages/core/src/gpu/flags.ts';
 import { cast, type Tensor } from '../../packages/core/src/gpu/graph.ts';
 import { createPlan, record } from '../../packages/core/src/gpu/plan.ts';
 import type { Matrix } from '../../packages/core/src/ops/weights.ts';
-import { f32ToF16Bits } from '../../packages/core/src/checkpoint/dtype.ts';
 
 export async function testGpu(precision: Precision = 'f32', budget?: number): Promise<Gpu> {
   const adapter = await openAdapter();
@@ -66,7 +67,7 @@ export async function runOp(
 
 /** A resident f32 vector. */
 export function vector(gpu: Gpu, { shape, data }: Numbers): Tensor {
-  const buffer = gpu.device.createBuffer({ size: Math.ceil(data.byteLength / 16) * 16, usage: 0x80 | 0x8 });
+  const buffer = gpu.device.createBuffer({ size: Math.ceil(data.byteLength / 16) * 16, usage: Usage.STORAGE | Usage.COPY_DST | Usage.COPY_SRC });
   gpu.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
   return { shape, storage: { type: 'f32', elements: data.length, buffer, label: 'vector' } };
 }
@@ -87,7 +88,7 @@ export function matrix(gpu: Gpu, { shape, data }: Numbers, kernel: number, packe
     }
   }
   const bytes = packed ? Uint16Array.from(laidOut, f32ToF16Bits) : laidOut;
-  const buffer = gpu.device.createBuffer({ size: Math.ceil(bytes.byteLength / 16) * 16, usage: 0x80 | 0x8 });
+  const buffer = gpu.device.createBuffer({ size: Math.ceil(bytes.byteLength / 16) * 16, usage: Usage.STORAGE | Usage.COPY_DST | Usage.COPY_SRC });
   gpu.device.queue.writeBuffer(buffer, 0, bytes as Float32Array<ArrayBuffer>);
   const storage = { type: packed ? 'f16' : 'f32', elements: data.length, buffer, label: 'matrix' } as const;
   return { data: { shape: [rows, channels * taps], storage }, rows, inner: channels * taps, kernel, width, packed };

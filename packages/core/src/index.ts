@@ -1,13 +1,23 @@
 /** The engine's public face, in the order of the pipeline. */
-export * from './errors.js';
+
 export * from './checkpoint/index.js';
-export { type Blend, blendOf, checkBlend, type Ingredient } from './soup/blend.js';
-export type { LoadOptions } from './soup/parameters.js';
+export { compare, type Difference } from './conformance/compare.js';
+export { BOUNDS, conform, type GoldenKind, golden, goldenFile, goldenKinds } from './conformance/conformance.js';
+export * from './errors.js';
 export { createGpu, type Gpu, type GpuOptions, type Precision, wantedFeatures, wantedLimits } from './gpu/gpu.js';
 export { checkKernel, type Variant } from './gpu/kernel.js';
 export { formatBytes, type Memory } from './gpu/memory.js';
-export { createTextEncoder, createUNet, createVae, type Sample, type TextEncoder, type UNet, type Vae } from './model/components.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
-export { compare, type Difference } from './conformance/compare.js';
-export { BOUNDS, conform, golden, goldenFile, type GoldenKind, goldenKinds } from './conformance/conformance.js';
+export {
+  createTextEncoder,
+  createUNet,
+  createVae,
+  type Sample,
+  type TextEncoder,
+  type UNet,
+  type Vae,
+} from './model/components.js';
+export { type Blend, blendOf, checkBlend, type Ingredient } from './soup/blend.js';
+export { type MergeOptions, mergeSafetensors } from './soup/merge.js';
+export type { LoadOptions } from './soup/parameters.js';

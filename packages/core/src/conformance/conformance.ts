@@ -34,7 +34,8 @@ export function golden(weights: Weights): Golden {
     weights,
     async tensor(name) {
       const info = weights.tensors.get(name);
-      if (!info) throw new CheckpointError(`${weights.name} has no tensor "${name}"`, { file: weights.name, tensor: name });
+      if (!info)
+        throw new CheckpointError(`${weights.name} has no tensor "${name}"`, { file: weights.name, tensor: name });
       const bytes = await readBytes(info.source, info.offset, info.byteLength);
       return { shape: info.shape, data: toFloat32(bytes, info.dtype) };
     },
@@ -114,7 +115,9 @@ async function* conformVae(gpu: Gpu, folder: ModelFolder, file: Golden): AsyncGe
     if (file.weights.tensors.has('latent')) {
       const latent = await file.tensor('latent');
       const wanted = all.filter((name) => /^(decoder|post_quant_conv)\b/.test(name));
-      const decoded = await vae.decode(sampleOf(latent.shape), latent.data, { wantsTap: (name) => wanted.includes(name) });
+      const decoded = await vae.decode(sampleOf(latent.shape), latent.data, {
+        wantsTap: (name) => wanted.includes(name),
+      });
       yield* differences(gpu, file, ['decoded', ...wanted], { ...decoded.taps, decoded: decoded.image });
     }
   } finally {

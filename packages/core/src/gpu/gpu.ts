@@ -3,8 +3,8 @@
  * the memory budget, and the rule that no wait outlives the device.
  */
 import { AdapterError, DeviceError } from '../errors.js';
-import { createMemory, type Memory } from './memory.js';
 import type { Pipeline } from './kernel.js';
+import { createMemory, type Memory } from './memory.js';
 
 /**
  * What activations are stored as. Weights that are f16 in the file stay f16 (packed in u32) in both tiers, and

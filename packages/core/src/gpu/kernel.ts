@@ -4,9 +4,11 @@
  * sizes) comes in as a prelude of aliases and constants in front of the file: WGSL has no preprocessor and
  * needs none.
  */
+
 import { ShaderError } from '../errors.js';
-import type { Gpu } from './gpu.js';
 import { ACTIVATE } from './activate.js';
+import { COMPUTE_STAGE } from './flags.js';
+import type { Gpu } from './gpu.js';
 import { type ShaderName, shaders } from './shaders.gen.js';
 
 /** How the same kernel is compiled for other data. */
@@ -47,8 +49,11 @@ export function kernelSource(name: ShaderName): KernelSource {
       .sort((a, b) => Number(a[1]) - Number(b[1]))
       .map((match) => ({
         name: match[4]!,
-        type: (match[2] === 'uniform' ? 'uniform' : match[3] === 'read_write' ? 'storage' : 'read-only-storage') as
-          GPUBufferBindingType,
+        type: (match[2] === 'uniform'
+          ? 'uniform'
+          : match[3] === 'read_write'
+            ? 'storage'
+            : 'read-only-storage') as GPUBufferBindingType,
       }));
     const struct = /struct Params \{([^}]*)\}/.exec(code)?.[1] ?? '';
     const params = [...struct.matchAll(/(\w+): (u32|i32|f32),/g)].map((match) => ({
@@ -86,9 +91,7 @@ export function prelude({ elem = 'f32', width = 4, weights = 'f32', aliases = {}
     );
     if (weights === 'f16') {
       lines.push('alias WeightVec = vec2u;');
-      lines.push(
-        'fn weight_vec(w: WeightVec) -> Vec { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }',
-      );
+      lines.push('fn weight_vec(w: WeightVec) -> Vec { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }');
     }
   } else {
     if (weights === 'f16') throw new ShaderError('f16 pairs need a width of 4; single values are stored as f32');
@@ -118,7 +121,7 @@ export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): 
       label: name,
       entries: source.bindings.map(({ type }, binding) => ({
         binding,
-        visibility: 4 /* GPUShaderStage.COMPUTE, which is no global in Node */,
+        visibility: COMPUTE_STAGE,
         buffer: { type },
       })),
     });

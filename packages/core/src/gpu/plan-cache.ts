@@ -28,7 +28,11 @@ export function createPlanCache(
       const shapes = Object.fromEntries(entries.map(([name, { shape }]) => [name, shape]));
       const arrays: Arrays = Object.fromEntries(entries.map(([name, { data }]) => [name, data]));
       const make = () =>
-        createPlan(gpu, record(gpu, shapes, (tensors) => forward(tensors, variant), wantsTap), label);
+        createPlan(
+          gpu,
+          record(gpu, shapes, (tensors) => forward(tensors, variant), wantsTap),
+          label,
+        );
       if (wantsTap) {
         const plan = make();
         try {

@@ -3,6 +3,7 @@
  * soon as possible; bind groups, pipelines and parameters are made once and replayed on every run.
  */
 import { DeviceError, IncompatibleError } from '../errors.js';
+import { MapMode, Usage } from './flags.js';
 import { fuse } from './fuse.js';
 import type { Gpu } from './gpu.js';
 import {
@@ -36,12 +37,7 @@ export interface Recording {
   readonly outputs: Readonly<Record<string, Tensor>>;
 }
 
-// GPUBufferUsage is a global in browsers only.
-const MAP_READ = 0x1;
-const COPY_SRC = 0x4;
-const COPY_DST = 0x8;
-const UNIFORM = 0x40;
-const STORAGE = 0x80;
+const { COPY_DST, COPY_SRC, MAP_READ, STORAGE, UNIFORM } = Usage;
 /** Where one dispatch's parameters may start: the largest minUniformBufferOffsetAlignment there is. */
 const PARAMS_PITCH = 256;
 /** Bytes; whole vec4<f32>, so that any kernel may see a buffer as vectors. */
@@ -157,7 +153,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
           encoder.copyBufferToBuffer(x.storage.buffer!, 0, readback, offsets.at.get(name)!, bytesOf(x.storage));
         }
         gpu.device.queue.submit([encoder.finish()]);
-        await gpu.settled(readback.mapAsync(1 /* GPUMapMode.READ */), `running ${label}`);
+        await gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
         const mapped = readback.getMappedRange();
         const read = Object.fromEntries(
           results.map(([name, x]) => [

@@ -42,7 +42,10 @@ export function clipText(w: WeightScope, config: ClipTextConfig): ClipText {
   return Object.assign(forward, { finalNorm });
 }
 
-function clipLayer(w: WeightScope, { hiddenSize: channels, intermediateSize, heads, hiddenAct, layerNormEps: eps }: ClipTextConfig) {
+function clipLayer(
+  w: WeightScope,
+  { hiddenSize: channels, intermediateSize, heads, hiddenAct, layerNormEps: eps }: ClipTextConfig,
+) {
   const norm1 = layerNorm(w.at('layer_norm1'), channels, eps);
   const attend = w.at('self_attn');
   const qProj = linear(attend.at('q_proj'), channels, channels);

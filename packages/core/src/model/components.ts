@@ -190,7 +190,8 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
       const half = moments.length / images / 2;
       const part = (which: 0 | 1) => {
         const y = new Float32Array(images * half);
-        for (let n = 0; n < images; n++) y.set(moments.subarray((2 * n + which) * half, (2 * n + which + 1) * half), n * half);
+        for (let n = 0; n < images; n++)
+          y.set(moments.subarray((2 * n + which) * half, (2 * n + which + 1) * half), n * half);
         return y;
       };
       // diffusers clamps the log-variance to the range in which exp is harmless

@@ -3,7 +3,7 @@
  * module's name to whoever asks (`tap`), which is how conformance is checked layer by layer.
  */
 import { type Tensor, tap } from '../gpu/graph.js';
-import { conv2d as conv2dOp, type Conv2dOptions } from '../ops/conv2d.js';
+import { type Conv2dOptions, conv2d as conv2dOp } from '../ops/conv2d.js';
 import { matmul } from '../ops/matmul.js';
 import { groupNorm as groupNormOp, layerNorm as layerNormOp } from '../ops/norms.js';
 import type { WeightScope } from '../soup/parameters.js';

@@ -25,12 +25,15 @@ export function unet(w: WeightScope, config: UNetConfig) {
   const depth = blockOutChannels.length;
   const firstChannels = blockOutChannels[0]!;
   const timeChannels = firstChannels * TIME_CHANNELS_FACTOR;
-  const levels = times(depth, (i): Level => ({
-    channels: blockOutChannels[i]!,
-    heads: config.heads[i]!,
-    transformerLayers: config.transformerLayers[i]!,
-    contextChannels: config.crossAttentionDim[i]!,
-  }));
+  const levels = times(
+    depth,
+    (i): Level => ({
+      channels: blockOutChannels[i]!,
+      heads: config.heads[i]!,
+      transformerLayers: config.transformerLayers[i]!,
+      contextChannels: config.crossAttentionDim[i]!,
+    }),
+  );
   const lastLevel = levels[depth - 1]!;
   const resnet = (at: WeightScope, inChannels: number, outChannels: number) =>
     resnetBlock(at, { inChannels, outChannels, groups, eps, timeChannels });
@@ -81,8 +84,7 @@ export function unet(w: WeightScope, config: UNetConfig) {
     if (config.midBlock === 'plain') return (x: Tensor, temb: Tensor) => tap(at.path, resnet0(x, temb));
     const attend = transformer(at.at('attentions', 0), lastLevel);
     const resnet1 = resnet(at.at('resnets', 1), channels, channels);
-    return (x: Tensor, temb: Tensor, context: Tensor) =>
-      tap(at.path, resnet1(attend(resnet0(x, temb), context), temb));
+    return (x: Tensor, temb: Tensor, context: Tensor) => tap(at.path, resnet1(attend(resnet0(x, temb), context), temb));
   }
 
   let channels = lastLevel.channels;

@@ -20,7 +20,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   const [images, queries, channels] = q.shape as [number, number, number];
   const keys = k.shape[1]!;
   if (channels % heads !== 0 || k.shape[2] !== channels || v.shape[2] !== channels) {
-    throw new IncompatibleError(`attention of ${heads} heads over ${show(q.shape)}, ${show(k.shape)}, ${show(v.shape)}`);
+    throw new IncompatibleError(
+      `attention of ${heads} heads over ${show(q.shape)}, ${show(k.shape)}, ${show(v.shape)}`,
+    );
   }
   const headWidth = channels / heads;
   const scale = 1 / Math.sqrt(headWidth);

@@ -44,7 +44,12 @@ export function addPerImage(a: Tensor, b: Tensor): Tensor {
   return addNode(a, b, true, { size, per_image: size / images, b_image: channels, period: channels });
 }
 
-function addNode(a: Tensor, b: Tensor, perImage: boolean, params: Record<'size', number> & Record<string, number>): Tensor {
+function addNode(
+  a: Tensor,
+  b: Tensor,
+  perImage: boolean,
+  params: Record<'size', number> & Record<string, number>,
+): Tensor {
   const graph = graphOf(a);
   return call(graph, {
     kernel: 'add',

@@ -82,7 +82,10 @@ export async function decodeTiled(
     for (const left of startsOf(width, tile.width)) {
       if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
       const part = { images: 1, height: Math.min(tile.height, height), width: Math.min(tile.width, width) };
-      const { image } = await vae.decode(part, crop(latents, config.latentChannels, height, width, { top, left, ...part }));
+      const { image } = await vae.decode(
+        part,
+        crop(latents, config.latentChannels, height, width, { top, left, ...part }),
+      );
       const [rows, columns] = [part.height * factor, part.width * factor];
       for (let y = 0; y < rows; y++) {
         const fromTop = ramp(y, rows);

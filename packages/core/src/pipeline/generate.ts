@@ -13,8 +13,8 @@ import {
   noiseStream,
   resolveSampler,
   type SamplerName,
-  sampleWith,
   samplerForClass,
+  sampleWith,
 } from '../sampler/index.js';
 import { decodeLatents } from './decode.js';
 import type { Model } from './model.js';
@@ -111,7 +111,9 @@ export function settle(model: Model, request: GenerateRequest): Settings {
     whole(name, settings[name], vae.factor, LONGEST_SIDE);
     if (settings[name] % vae.factor !== 0) {
       const nearest = Math.max(1, Math.round(settings[name] / vae.factor)) * vae.factor;
-      throw new UsageError(`${name} is ${settings[name]}; this model draws multiples of ${vae.factor}, such as ${nearest}`);
+      throw new UsageError(
+        `${name} is ${settings[name]}; this model draws multiples of ${vae.factor}, such as ${nearest}`,
+      );
     }
   }
   if (!Number.isFinite(settings.guidance)) throw new UsageError(`guidance is ${settings.guidance}; give a number`);
@@ -145,7 +147,9 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   const context = repeatEach(await model.textEncoder.encode(ids, settings.clipSkip), prompts.length, count);
 
   // Each picture has its own stream of noise, so that it is the same alone and in a batch.
-  const streams = Array.from({ length: count }, (_, i) => noiseStream(BigInt.asUintN(64, settings.seed + BigInt(i)), noise));
+  const streams = Array.from({ length: count }, (_, i) =>
+    noiseStream(BigInt.asUintN(64, settings.seed + BigInt(i)), noise),
+  );
   const normal = () => join(streams.map((stream) => stream.normal(shape)));
 
   const schedule = makeSchedule(sampler, scheduler, steps, { strength: settings.strength });
@@ -195,7 +199,9 @@ function guide(output: Float32Array, guidance: number): Float32Array {
 
 function tokenize(model: Model, prompt: string, warnings: string[]): number[] {
   if (!model.tokenizer) {
-    throw new UsageError(`${model.name} has no tokenizer/ to read a prompt with. Name a model that has one with --base.`);
+    throw new UsageError(
+      `${model.name} has no tokenizer/ to read a prompt with. Name a model that has one with --base.`,
+    );
   }
   const { ids, dropped } = model.tokenizer.encode(prompt);
   if (dropped) {

@@ -2,13 +2,22 @@
  * A model that can draw: text encoder, UNet, VAE, tokenizer and schedule, each from a blend of the ingredients that
  * have it. An ingredient may be a UNet alone, as fine-tuned shards are; the rest then comes from the base.
  */
+
+import type { SchedulerConfig } from '../checkpoint/config-scheduler.js';
 import type { ModelFolder, WeightedComponent } from '../checkpoint/model-folder.js';
 import { closeWeights } from '../checkpoint/weights.js';
 import { CheckpointError, IncompatibleError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { type Component, createTextEncoder, createUNet, createVae, type TextEncoder, type UNet, type Vae } from '../model/components.js';
+import {
+  type Component,
+  createTextEncoder,
+  createUNet,
+  createVae,
+  type TextEncoder,
+  type UNet,
+  type Vae,
+} from '../model/components.js';
 import { type ClipTokenizer, createTokenizer } from '../model/tokenizer.js';
-import type { SchedulerConfig } from '../checkpoint/config-scheduler.js';
 import { type Blend, blendOf } from '../soup/blend.js';
 
 export interface ModelIngredient {
@@ -61,7 +70,10 @@ export async function loadModel(
     ): Promise<{ model: T; having: readonly ModelIngredient[]; blend: Blend }> => {
       const having = ingredientsWith(ingredients, name, options.base);
       const config = await sameConfig(having, name, configOf);
-      const blend = blendOf(await weightsOf(having, name, open), having.map(({ weight }) => weight));
+      const blend = blendOf(
+        await weightsOf(having, name, open),
+        having.map(({ weight }) => weight),
+      );
       const model = create(gpu, config, blend);
       made.push(model);
       return { model, having, blend };
@@ -90,10 +102,16 @@ export async function loadModel(
         for (const [name, { model, having, blend }] of Object.entries({ text_encoder: textEncoder, unet, vae })) {
           if (having.length === 1) continue; // nothing to average
           const shares = having.map((one) => weights[ingredients.indexOf(one)]!);
-          await model.load(blendOf(blend.map(({ weights }) => weights), shares), {
-            signal,
-            onProgress: (done, total) => onProgress?.(name as WeightedComponent, done, total),
-          });
+          await model.load(
+            blendOf(
+              blend.map(({ weights }) => weights),
+              shares,
+            ),
+            {
+              signal,
+              onProgress: (done, total) => onProgress?.(name as WeightedComponent, done, total),
+            },
+          );
         }
       },
       destroy,

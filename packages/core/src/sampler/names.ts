@@ -38,12 +38,14 @@ const key = (name: string): string =>
     .replaceAll('++', 'pp')
     .replace(/[^a-z0-9]/g, '');
 
-const aliases = new Map<string, SamplerName>(samplerNames.flatMap((name) => [
-  [key(name), name],
-  [key(a1111Name(name)), name],
-  [key(`k_${name}`), name],
-  [key(FAMILIES[familyOf(name)].className + (isKarras(name) ? 'Karras' : '')), name],
-]));
+const aliases = new Map<string, SamplerName>(
+  samplerNames.flatMap((name) => [
+    [key(name), name],
+    [key(a1111Name(name)), name],
+    [key(`k_${name}`), name],
+    [key(FAMILIES[familyOf(name)].className + (isKarras(name) ? 'Karras' : '')), name],
+  ]),
+);
 aliases.set('dpmsolverpp', 'dpmpp-2m');
 aliases.set('dpmsolver', 'dpmpp-2m');
 

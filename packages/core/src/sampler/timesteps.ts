@@ -23,7 +23,9 @@ export function spacedTimesteps(spacing: Spacing, options: SpacingOptions): numb
   switch (spacing) {
     case 'linspace': {
       const step = points > 1 ? (range - 1) / (points - 1) : 0;
-      return countdown.map((i) => (i === points - 1 && i > 0 ? range - 1 : i * step)).map(whole ? roundHalfEven : Math.fround);
+      return countdown
+        .map((i) => (i === points - 1 && i > 0 ? range - 1 : i * step))
+        .map(whole ? roundHalfEven : Math.fround);
     }
     case 'leading':
       return countdown.map((i) => i * Math.floor(range / points) + stepsOffset);

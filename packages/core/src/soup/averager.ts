@@ -2,8 +2,10 @@
  * Averaging on the GPU, straight from the files into wherever the result is wanted. Bytes are read into mapped
  * staging memory, a batch at a time; while the GPU averages one batch (average.wgsl), the next one is read.
  */
+
 import type { TensorInfo } from '../checkpoint/weights.js';
 import { CheckpointError } from '../errors.js';
+import { MapMode, Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { spread } from '../gpu/graph.js';
 import { getPipeline, packParams } from '../gpu/kernel.js';
@@ -57,14 +59,14 @@ export function createAverager(gpu: Gpu, stagingBytes: number): Averager {
     gpu.memory.reserve(size, 'staging memory');
     return device.createBuffer({
       size,
-      usage: 0x2 | 0x4 /* MAP_WRITE | COPY_SRC */,
+      usage: Usage.MAP_WRITE | Usage.COPY_SRC,
       mappedAtCreation: true,
       label: `staging ${i}`,
     });
   });
   const mapped: Promise<undefined>[] = [Promise.resolve(undefined), Promise.resolve(undefined)];
-  const input = gpu.createBuffer(size, 0x80 | 0x8 /* STORAGE | COPY_DST */, 'averaging input');
-  const params = gpu.createBuffer(MAX_PIECES * PARAMS_PITCH, 0x40 | 0x8 /* UNIFORM | COPY_DST */, 'averaging parameters');
+  const input = gpu.createBuffer(size, Usage.STORAGE | Usage.COPY_DST, 'averaging input');
+  const params = gpu.createBuffer(MAX_PIECES * PARAMS_PITCH, Usage.UNIFORM | Usage.COPY_DST, 'averaging parameters');
   let current = 0;
   let filled = 0;
   let range: ArrayBuffer | undefined;
@@ -113,7 +115,7 @@ export function createAverager(gpu: Gpu, stagingBytes: number): Averager {
     pass.end();
     device.queue.writeBuffer(params, 0, packed);
     device.queue.submit([encoder.finish()]);
-    mapped[current] = slot.mapAsync(2 /* GPUMapMode.WRITE */) as Promise<undefined>;
+    mapped[current] = slot.mapAsync(MapMode.WRITE) as Promise<undefined>;
     mapped[current]!.catch(() => {}); // waited for, and reported, when the slot is wanted again
     current = 1 - current;
     filled = 0;

@@ -3,8 +3,9 @@
  * the blend of one. Models load from a blend and cannot tell the difference (Biggs et al. 2024, arXiv 2406.08431:
  * the soup is the weighted mean of the fine-tuned weights).
  */
-import { IncompatibleError, UsageError } from '../errors.js';
+
 import type { TensorInfo, Weights } from '../checkpoint/weights.js';
+import { IncompatibleError, UsageError } from '../errors.js';
 
 export interface Ingredient {
   readonly weights: Weights;

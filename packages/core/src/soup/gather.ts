@@ -1,8 +1,10 @@
 /** Rows of a table that is too large to keep on the GPU: the token embeddings. */
+
 import type { TensorInfo } from '../checkpoint/weights.js';
+import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { readBuffer } from '../gpu/read-buffer.js';
-import { createAverager, pieceBytes, type Piece, stagedBytes } from './averager.js';
+import { createAverager, type Piece, pieceBytes, stagedBytes } from './averager.js';
 import { type Blend, tensorsOf } from './blend.js';
 
 /** The rows of tensor `key` (all rows, channels) that `rows` names, averaged like any weight: (rows, channels). */
@@ -10,7 +12,7 @@ export async function gatherRows(gpu: Gpu, blend: Blend, key: string, rows: read
   const channels = blend[0]!.weights.tensors.get(key)!.shape[1]!;
   const tensors = tensorsOf(blend, key).map(({ info, share }) => ({ info: rowsOf(info, rows, channels), share }));
   const count = rows.length * channels;
-  const target = gpu.createBuffer(Math.ceil(count / 4) * 16, 0x80 | 0x4 /* STORAGE | COPY_SRC */, `rows of ${key}`);
+  const target = gpu.createBuffer(Math.ceil(count / 4) * 16, Usage.STORAGE | Usage.COPY_SRC, `rows of ${key}`);
   const piece: Piece = {
     tensors,
     firstRow: 0,

@@ -2,10 +2,12 @@
  * A soup as bytes: every tensor of a blend, averaged on the GPU and rounded once to its storage type, in the order
  * and layout of a safetensors file. The bytes are handed out as they are made; memory does not grow with the model.
  */
+
 import { encodeSafetensorsHeader } from '../checkpoint/safetensors-writer.js';
 import { readBytes } from '../checkpoint/source.js';
 import type { TensorInfo } from '../checkpoint/weights.js';
 import { CancelledError, IncompatibleError } from '../errors.js';
+import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { readBuffer } from '../gpu/read-buffer.js';
 import { createAverager, pieceBytes, stagedBytes } from './averager.js';
@@ -60,7 +62,11 @@ async function* averaged(gpu: Gpu, blend: Blend, key: string): AsyncGenerator<Ui
   if (count === 0) return;
   const whole = { tensors, rows: chunk, channels: 1, taps: 1 };
   const averager = createAverager(gpu, pieceBytes(whole));
-  const target = gpu.createBuffer(Math.ceil((chunk * width) / 4) * 4, 0x80 | 0x4 /* STORAGE | COPY_SRC */, `average of ${key}`);
+  const target = gpu.createBuffer(
+    Math.ceil((chunk * width) / 4) * 4,
+    Usage.STORAGE | Usage.COPY_SRC,
+    `average of ${key}`,
+  );
   try {
     for (let first = 0; first < count; first += chunk) {
       const rows = Math.min(chunk, count - first);

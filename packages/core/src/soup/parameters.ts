@@ -3,7 +3,9 @@
  * at once, shape checked, memory counted; `load` then fills them all, in the order of the file. Loading again
  * from another blend re-blends in place: the model does not change.
  */
+
 import { CheckpointError, IncompatibleError } from '../errors.js';
+import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { show, type Tensor } from '../gpu/graph.js';
 import { storageBytes } from '../gpu/plan.js';
@@ -87,7 +89,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     const { key, rows, channels, taps, packed } = parameter;
     const elements = rows * channels * taps;
     const size = storageBytes(packed ? 'f16' : 'f32', elements);
-    const buffer = gpu.createBuffer(size, 0x80 | 0x8 /* STORAGE | COPY_DST */, key);
+    const buffer = gpu.createBuffer(size, Usage.STORAGE | Usage.COPY_SRC, key);
     bytes += size;
     parameters.push({ ...parameter, buffer });
     return { shape: [rows, channels * taps], storage: { type: packed ? 'f16' : 'f32', elements, buffer, label: key } };
@@ -110,7 +112,15 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
       matrix(name, rows, channels, kernel = 1) {
         const key = below(name);
         // A 1x1 convolution and a linear layer are the same thing; files have either.
-        find(key, kernel === 1 ? [[rows, channels], [rows, channels, 1, 1]] : [[rows, channels, kernel, kernel]]);
+        find(
+          key,
+          kernel === 1
+            ? [
+                [rows, channels],
+                [rows, channels, 1, 1],
+              ]
+            : [[rows, channels, kernel, kernel]],
+        );
         const width = channels % 4 === 0 ? 4 : 1;
         const packed = width === 4 && blend.every((of) => of.weights.tensors.get(key)!.dtype === 'F16');
         const taps = kernel * kernel;
