@@ -67,7 +67,10 @@ export async function runOp(
 
 /** A resident f32 vector. */
 export function vector(gpu: Gpu, { shape, data }: Numbers): Tensor {
-  const buffer = gpu.device.createBuffer({ size: Math.ceil(data.byteLength / 16) * 16, usage: Usage.STORAGE | Usage.COPY_DST | Usage.COPY_SRC });
+  const buffer = gpu.device.createBuffer({
+    size: Math.ceil(data.byteLength / 16) * 16,
+    usage: Usage.STORAGE | Usage.COPY_DST | Usage.COPY_SRC,
+  });
   gpu.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
   return { shape, storage: { type: 'f32', elements: data.length, buffer, label: 'vector' } };
 }
@@ -88,7 +91,10 @@ export function matrix(gpu: Gpu, { shape, data }: Numbers, kernel: number, packe
     }
   }
   const bytes = packed ? Uint16Array.from(laidOut, f32ToF16Bits) : laidOut;
-  const buffer = gpu.device.createBuffer({ size: Math.ceil(bytes.byteLength / 16) * 16, usage: Usage.STORAGE | Usage.COPY_DST | Usage.COPY_SRC });
+  const buffer = gpu.device.createBuffer({
+    size: Math.ceil(bytes.byteLength / 16) * 16,
+    usage: Usage.STORAGE | Usage.COPY_DST | Usage.COPY_SRC,
+  });
   gpu.device.queue.writeBuffer(buffer, 0, bytes as Float32Array<ArrayBuffer>);
   const storage = { type: packed ? 'f16' : 'f32', elements: data.length, buffer, label: 'matrix' } as const;
   return { data: { shape: [rows, channels * taps], storage }, rows, inner: channels * taps, kernel, width, packed };

@@ -18,6 +18,15 @@ export {
   type UNet,
   type Vae,
 } from './model/components.js';
+export {
+  DEFAULTS,
+  type GenerateEvent,
+  type GenerateRequest,
+  generate,
+  type Settings,
+  settle,
+} from './pipeline/generate.js';
+export { type LoadModelOptions, loadModel, type Model, type ModelIngredient } from './pipeline/model.js';
 export { type Blend, blendOf, checkBlend, type Ingredient } from './soup/blend.js';
 export { type MergeOptions, mergeSafetensors } from './soup/merge.js';
 export type { LoadOptions } from './soup/parameters.js';

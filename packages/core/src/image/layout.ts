@@ -1,4 +1,4 @@
-/** Between PyTorch's order of a picture's numbers (N, C, H, W) and ours (N, H, W, C). */
+/** Arrays of numbers: between PyTorch's order of a picture (N, C, H, W) and ours (N, H, W, C), and end to end. */
 
 /** (N, C, pixels) -> (N, pixels, C). */
 export function toChannelsLast(x: Float32Array, images: number, channels: number): Float32Array {
@@ -18,4 +18,15 @@ function swapInner(x: Float32Array, n: number, a: number, b: number): Float32Arr
     for (let j = 0; j < a; j++) for (let k = 0; k < b; k++) y[start + k * a + j] = x[start + j * b + k]!;
   }
   return y;
+}
+
+/** One after the other. */
+export function join(parts: readonly Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
 }

@@ -5,6 +5,7 @@
  */
 import { CancelledError, UsageError } from '../errors.js';
 import { fromImage, type Image, toImage } from '../image/image.js';
+import { join } from '../image/layout.js';
 import {
   addNoise,
   initialLatents,
@@ -17,6 +18,7 @@ import {
   sampleWith,
 } from '../sampler/index.js';
 import { decodeLatents } from './decode.js';
+import { guidedPredict } from './guidance.js';
 import type { Model } from './model.js';
 
 export interface GenerateRequest {
@@ -156,13 +158,10 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   const start = request.image ? await encodeImage(model, request.image, normal) : undefined;
   let latents = start ? addNoise(start, normal(), schedule) : initialLatents(normal(), schedule);
 
-  const predict = async (x: Float32Array, timestep: number): Promise<Float32Array> => {
+  const ask = guidedPredict(unet, size, context, guidance);
+  const predict = (x: Float32Array, timestep: number): Promise<Float32Array> => {
     throwIfAborted(signal);
-    const copies = isGuided ? 2 : 1;
-    const batch = { ...size, images: count * copies };
-    const timesteps = new Float32Array(batch.images).fill(timestep);
-    const { output } = await unet.predict(batch, isGuided ? join([x, x]) : x, timesteps, context);
-    return isGuided ? guide(output, guidance) : output;
+    return ask(x, timestep);
   };
 
   for await (const step of sampleWith(sampler, predict, latents, schedule, { noise: normal })) {
@@ -186,17 +185,6 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   }
 }
 
-/** uncond + guidance * (cond - uncond), for a batch whose first half is unconditional. */
-function guide(output: Float32Array, guidance: number): Float32Array {
-  const half = output.length / 2;
-  const guided = new Float32Array(half);
-  for (let i = 0; i < half; i++) {
-    const uncond = output[i]!;
-    guided[i] = uncond + guidance * (output[half + i]! - uncond);
-  }
-  return guided;
-}
-
 function tokenize(model: Model, prompt: string, warnings: string[]): number[] {
   if (!model.tokenizer) {
     throw new UsageError(
@@ -218,16 +206,6 @@ async function encodeImage({ vae }: Model, image: Image, normal: () => Float32Ar
     const j = i % mean.length;
     return (mean[j]! + Math.exp(0.5 * logvar[j]!) * z) * vae.config.scalingFactor;
   });
-}
-
-function join(parts: readonly Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
 
 /** [a, b] -> [a, a, ..., b, b, ...]. */
