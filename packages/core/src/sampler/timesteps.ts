@@ -43,7 +43,11 @@ export function karrasSigmas(max: number, min: number, steps: number): number[] 
   const rho = 7;
   const from = max ** (1 / rho);
   const to = min ** (1 / rho);
-  return Array.from({ length: steps }, (_, i) => (from + (steps > 1 ? i / (steps - 1) : 0) * (to - from)) ** rho);
+  const step = steps > 1 ? 1 / (steps - 1) : 0;
+  return Array.from(
+    { length: steps },
+    (_, i) => (from + (i === steps - 1 && i > 0 ? 1 : i * step) * (to - from)) ** rho,
+  );
 }
 
 /** The training's sigma at `t`, linear between whole timesteps. */
@@ -59,5 +63,6 @@ export function sigmaToTimestep(sigma: number, logSigmas: readonly number[]): nu
   const above = logSigmas.findIndex((other) => other > logSigma);
   const low = Math.min(Math.max((above < 0 ? logSigmas.length : above) - 1, 0), logSigmas.length - 2);
   const weight = (logSigmas[low] - logSigma) / (logSigmas[low] - logSigmas[low + 1]);
-  return low + Math.min(Math.max(weight, 0), 1);
+  const w = Math.min(Math.max(weight, 0), 1);
+  return (1 - w) * low + w * (low + 1);
 }
