@@ -1,0 +1,206 @@
+/**
+ * PNG: pixels to bytes with text, and text back out of any PNG.
+ *
+ * The encoder is ours because no library writes `iTXt` before the pixels, where every reader looks, and because the
+ * same pixels should give the same bytes on every machine.
+ */
+import { constants, crc32, deflateSync, inflateSync } from 'node:zlib';
+import { CheckpointError } from '@diffusion-soup/core';
+
+/** Rows from the top, RGB or RGBA, 8 bits each. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly pixels: Uint8Array | Uint8ClampedArray;
+}
+
+const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
+const COLOUR_TYPE = { 3: 2, 4: 6 } as const;
+
+/** How many bytes one pixel has: 3 for RGB, 4 for RGBA. */
+export function channelsOf({ width, height, pixels }: Picture): 3 | 4 {
+  const channels = pixels.length / (width * height);
+  if (width < 1 || height < 1 || (channels !== 3 && channels !== 4)) {
+    throw new RangeError(`${pixels.length} bytes are not ${width} x ${height} pixels of RGB or RGBA`);
+  }
+  return channels;
+}
+
+/** A PNG with `text` (keyword to value) right after its header. An alpha channel that says nothing is left out. */
+export function encodePng(original: Picture, text: Readonly<Record<string, string>> = {}): Uint8Array {
+  const picture = withoutOpaqueAlpha(original);
+  const channels = channelsOf(picture);
+  const header = new Uint8Array(13);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, picture.width);
+  view.setUint32(4, picture.height);
+  header.set([8, COLOUR_TYPE[channels], 0, 0, 0], 8);
+  const data = deflateSync(filterRows(picture, channels), { level: 7, strategy: constants.Z_FILTERED });
+  return concat([
+    SIGNATURE,
+    chunk('IHDR', header),
+    ...Object.entries(text).map(([keyword, value]) => textChunk(keyword, value)),
+    chunk('IDAT', data),
+    chunk('IEND', new Uint8Array(0)),
+  ]);
+}
+
+function withoutOpaqueAlpha(picture: Picture): Picture {
+  const { width, height, pixels } = picture;
+  if (channelsOf(picture) === 3) return picture;
+  for (let i = 3; i < pixels.length; i += 4) if (pixels[i] !== 255) return picture;
+  const rgb = new Uint8Array(width * height * 3);
+  for (let i = 0, j = 0; i < rgb.length; i += 3, j += 4) {
+    rgb[i] = pixels[j];
+    rgb[i + 1] = pixels[j + 1];
+    rgb[i + 2] = pixels[j + 2];
+  }
+  return { width, height, pixels: rgb };
+}
+
+/** Every row under the filter that makes it smallest, judged as libpng does: by the sum of absolute differences. */
+function filterRows({ width, height, pixels }: Picture, channels: number): Uint8Array {
+  const stride = width * channels;
+  const out = new Uint8Array((stride + 1) * height);
+  const candidates = Array.from({ length: 5 }, () => new Uint8Array(stride));
+  const zeros = new Uint8Array(stride);
+  for (let y = 0; y < height; y++) {
+    const row = pixels.subarray(y * stride, (y + 1) * stride);
+    const above = y === 0 ? zeros : pixels.subarray((y - 1) * stride, y * stride);
+    const [none, sub, up, average, paeth] = candidates;
+    for (let i = 0; i < stride; i++) {
+      const a = i < channels ? 0 : row[i - channels];
+      const b = above[i];
+      const c = i < channels ? 0 : above[i - channels];
+      none[i] = row[i];
+      sub[i] = row[i] - a;
+      up[i] = row[i] - b;
+      average[i] = row[i] - ((a + b) >> 1);
+      paeth[i] = row[i] - paethPredictor(a, b, c);
+    }
+    let best = 0;
+    let bestCost = Number.POSITIVE_INFINITY;
+    candidates.forEach((candidate, filter) => {
+      let cost = 0;
+      for (let i = 0; i < stride; i++) cost += candidate[i] < 128 ? candidate[i] : 256 - candidate[i];
+      if (cost < bestCost) [best, bestCost] = [filter, cost];
+    });
+    out[y * (stride + 1)] = best;
+    out.set(candidates[best], y * (stride + 1) + 1);
+  }
+  return out;
+}
+
+function paethPredictor(a: number, b: number, c: number): number {
+  const toA = Math.abs(b - c);
+  const toB = Math.abs(a - c);
+  const toC = Math.abs(a + b - 2 * c);
+  if (toA <= toB && toA <= toC) return a;
+  return toB <= toC ? b : c;
+}
+
+/** `tEXt` where Latin-1 is enough, because more readers know it; else `iTXt`, in UTF-8. */
+function textChunk(keyword: string, value: string): Uint8Array {
+  if (!/^(?! )[\x20-\x7e\xa1-\xff]{1,79}(?<! )$/.test(keyword) || keyword.includes('  ')) {
+    throw new RangeError(`${JSON.stringify(keyword)} is not a PNG keyword: 1 to 79 Latin-1 characters`);
+  }
+  const text = value.replaceAll('\0', '').replace(/\r\n?/g, '\n');
+  const start = Buffer.from(`${keyword}\0`, 'latin1');
+  if (/^[\n\x20-\x7e\xa0-\xff]*$/.test(text)) return chunk('tEXt', concat([start, Buffer.from(text, 'latin1')]));
+  // Not compressed (two zeros), no language, no translated keyword.
+  return chunk('iTXt', concat([start, Uint8Array.of(0, 0, 0, 0), Buffer.from(text, 'utf8')]));
+}
+
+function chunk(type: string, data: Uint8Array): Uint8Array {
+  const out = new Uint8Array(12 + data.length);
+  const view = new DataView(out.buffer);
+  view.setUint32(0, data.length);
+  out.set(Buffer.from(type, 'latin1'), 4);
+  out.set(data, 8);
+  view.setUint32(8 + data.length, crc32(out.subarray(4, 8 + data.length)));
+  return out;
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** Far above any real prompt or workflow, far below what could hurt: all texts of one file together, unpacked. */
+const MOST_TEXT = 16 * 1024 * 1024;
+const MOST_CHUNKS = 100_000;
+
+/** The texts of a PNG by keyword; the first wins where a keyword repeats. Throws CheckpointError for a bad file. */
+export function readPngText(bytes: Uint8Array, name = 'the picture'): Map<string, string> {
+  const refuse = (what: string, at: number, cause?: unknown): never => {
+    throw new CheckpointError(`${name}: ${what} (at byte ${at})`, { file: name, byte: at }, { cause });
+  };
+  if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) refuse('this is not a PNG', 0);
+
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const texts = new Map<string, string>();
+  let budget = MOST_TEXT;
+  let at = SIGNATURE.length;
+  for (let count = 0; ; count++) {
+    if (count > MOST_CHUNKS) refuse(`more than ${MOST_CHUNKS} chunks`, at);
+    if (at + 12 > bytes.length) refuse('the PNG ends before its IEND: was the copy or download cut short?', at);
+    const length = view.getUint32(at);
+    const type = Buffer.from(bytes.subarray(at + 4, at + 8)).toString('latin1');
+    if (!/^[A-Za-z]{4}$/.test(type)) refuse('a chunk has no valid type', at);
+    if (length > bytes.length - at - 12) {
+      refuse(
+        `a ${type} chunk claims ${length} bytes, but only ${bytes.length - at - 12} are left: was it cut short?`,
+        at,
+      );
+    }
+    if (count === 0 && (type !== 'IHDR' || length !== 13)) refuse('the first chunk is not a PNG header', at);
+    const data = bytes.subarray(at + 8, at + 8 + length);
+    if (type === 'tEXt' || type === 'zTXt' || type === 'iTXt' || type === 'IHDR') {
+      if (crc32(bytes.subarray(at + 4, at + 8 + length)) !== view.getUint32(at + 8 + length)) {
+        refuse(`the ${type} chunk is damaged: its checksum does not match`, at);
+      }
+    }
+    if (type === 'IEND') return texts;
+    if (type === 'tEXt' || type === 'zTXt' || type === 'iTXt') {
+      let entry: [string, string] | undefined;
+      try {
+        entry = readTextChunk(type, data, budget);
+      } catch (error) {
+        refuse(`the text of a ${type} chunk cannot be unpacked within ${MOST_TEXT} bytes`, at, error);
+      }
+      if (entry === undefined) return refuse(`a ${type} chunk is malformed`, at);
+      budget -= entry[1].length;
+      if (budget < 0) refuse(`more than ${MOST_TEXT} bytes of text`, at);
+      if (!texts.has(entry[0])) texts.set(entry[0], entry[1]);
+    }
+    at += 12 + length;
+  }
+}
+
+/** Keyword and text of one chunk; undefined when it is malformed; throws when it unpacks to more than `most` bytes. */
+function readTextChunk(type: 'tEXt' | 'zTXt' | 'iTXt', data: Uint8Array, most: number): [string, string] | undefined {
+  const end = data.indexOf(0);
+  if (end < 1 || end > 79) return undefined;
+  const keyword = Buffer.from(data.subarray(0, end)).toString('latin1');
+  const unpack = (packed: Uint8Array) => inflateSync(packed, { maxOutputLength: Math.max(1, most) });
+  let rest = data.subarray(end + 1);
+  if (type === 'tEXt') return [keyword, Buffer.from(rest).toString('latin1')];
+  if (type === 'zTXt') return rest[0] === 0 ? [keyword, unpack(rest.subarray(1)).toString('latin1')] : undefined;
+
+  const compressed = rest[0];
+  if (rest.length < 4 || compressed > 1 || (compressed === 1 && rest[1] !== 0)) return undefined;
+  rest = rest.subarray(2);
+  // The language and the translated keyword, each with its zero.
+  for (let skipped = 0; skipped < 2; skipped++) {
+    const zero = rest.indexOf(0);
+    if (zero < 0) return undefined;
+    rest = rest.subarray(zero + 1);
+  }
+  const text = compressed === 1 ? unpack(rest) : rest;
+  return [keyword, new TextDecoder().decode(text)];
+}
