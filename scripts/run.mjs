@@ -1,6 +1,6 @@
 /** Running other programs: quietly with a log, or in the foreground with their exit code and signals. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -54,7 +54,8 @@ export async function runQuietly(program, args, { logName = 'run', ...options } 
   const file = openSync(log, 'a');
   const code = await run(program, args, { ...options, stdio: ['ignore', file, file] });
   closeSync(file);
-  if (code !== 0 && code !== 130) {
+  if (code === 0) rmSync(log, { force: true });
+  else if (code !== 130) {
     const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
     console.error(lines.slice(-40).join('\n'));
     console.error(`(exit ${code} of: ${program} ${args.join(' ')}; the whole output is in ${log})`);

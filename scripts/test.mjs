@@ -56,7 +56,7 @@ function readReport(/** @type {string} */ file) {
 async function test(/** @type {string[]} */ args) {
   const env = testEnvironment((await setup({ browser: true, tmux: true })).env);
   const node = process.execPath;
-  const check = [command('turbo'), 'run', 'check', '--output-logs=errors-only'];
+  const check = [command('turbo'), 'run', 'check', '--continue', '--output-logs=errors-only'];
   const counts = sum([
     await runner('lint', async () =>
       countRunner(await run(node, [command('@biomejs/biome', 'biome'), 'check', '.'], { env })),
