@@ -35,7 +35,7 @@ function variantsOf(elem: Precision): Record<ShaderName, Variant[]> {
     ),
     average: [true, false].map((PACKED) => ({ constants: { PACKED } })),
     concat: [{ elem }],
-    conv2d: products,
+    conv2d: products.flatMap((variant) => ['f32', elem].map((YElem) => ({ ...variant, aliases: { YElem } }))),
     'from-elem': [{ elem }],
     geglu: [{ elem }],
     'group-norm': activations.map((_, ACTIVATION) => ({

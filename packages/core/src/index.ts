@@ -26,7 +26,8 @@ export {
   type Settings,
   settle,
 } from './pipeline/generate.js';
-export { type LoadModelOptions, loadModel, type Model, type ModelIngredient } from './pipeline/model.js';
+export { type LoadModelOptions, loadModel, type Model, type ModelIngredient, sameConfig } from './pipeline/model.js';
+export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export { type Blend, blendOf, checkBlend, type Ingredient } from './soup/blend.js';
 export { type MergeOptions, mergeSafetensors } from './soup/merge.js';
 export type { LoadOptions } from './soup/parameters.js';

@@ -1,4 +1,5 @@
 /** The whole pipeline against its reference: text to context, denoising with each sampler, decoding. */
+import type { SchedulerConfig } from '../checkpoint/configs.js';
 import type { ModelFolder } from '../checkpoint/model-folder.js';
 import { CheckpointError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
@@ -43,7 +44,7 @@ export async function* conformPipeline(
     for (const key of samplers) {
       const name = key.slice(0, -'.latents'.length);
       const sampler = resolveSampler(name);
-      const schedule = makeSchedule(sampler, config, steps);
+      const schedule = makeSchedule(sampler, inherited(config), steps);
       let latents = initialLatents(init.data, schedule);
       for await (const step of sampleWith(sampler, predict, latents, schedule)) latents = step.latents;
       const { shape, data } = await file.tensor(key);
@@ -64,6 +65,13 @@ export async function* conformPipeline(
     for (const component of [encoder, unet, vae]) component.destroy();
   }
 }
+
+/**
+ * The reference made every scheduler from a DDIM scheduler in memory. diffusers passes on the options that were given
+ * to it, not those at DDIM's own default ("leading" timesteps); the saved file no longer tells the two apart.
+ */
+const inherited = (config: SchedulerConfig): SchedulerConfig =>
+  config.timestepSpacing === 'leading' ? { ...config, timestepSpacing: undefined } : config;
 
 function numberIn(file: Golden, key: string): number {
   const value = Number(file.weights.metadata[key]);

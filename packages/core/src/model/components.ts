@@ -34,7 +34,9 @@ export type TextEncoder = Awaited<ReturnType<typeof createTextEncoder>>;
 export type UNet = ReturnType<typeof createUNet>;
 export type Vae = ReturnType<typeof createVae>;
 
-export function createTextEncoder(gpu: Gpu, config: ClipTextConfig, blend: Blend) {
+/** Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. */
+export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Blend) {
+  const gpu: Gpu = { ...device, precision: 'f32' };
   const parameters = createParameters(gpu, blend);
   const scope = clipScope(parameters.scope);
   const model = clipText(scope, config);

@@ -117,7 +117,10 @@ export function unet(w: WeightScope, config: UNetConfig) {
   });
 
   const normOut = groupNorm(w.at('conv_norm_out'), firstChannels, groups, eps);
-  const convOut = conv2d(w.at('conv_out'), firstChannels, config.outChannels, { kernel: config.convOutKernel });
+  const convOut = conv2d(w.at('conv_out'), firstChannels, config.outChannels, {
+    kernel: config.convOutKernel,
+    type: 'f32',
+  });
 
   /** sample (N, H, W, inChannels), timestep (N), context (N, T, contextChannels) -> (N, H, W, outChannels). */
   return (sample: Tensor, timestep: Tensor, context: Tensor): Tensor => {

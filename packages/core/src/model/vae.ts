@@ -67,7 +67,7 @@ export function vaeDecoder(w: WeightScope, config: VaeConfig) {
   });
   const last = channels.at(-1)!;
   const normOut = groupNorm(at.at('conv_norm_out'), last, groups, EPS);
-  const convOut = conv2d(at.at('conv_out'), last, config.outChannels);
+  const convOut = conv2d(at.at('conv_out'), last, config.outChannels, { type: 'f32' });
 
   return (latents: Tensor): Tensor => {
     let h = convIn(postQuantConv(cast(latents, graphOf(latents).gpu.precision)));

@@ -1,7 +1,7 @@
 /** 2-D convolution over (N, H, W, C). */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
-import { call, graphOf, show, type Tensor } from '../gpu/graph.js';
+import { call, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import { COLUMN_THREADS, epilogueParams, ROWS } from './matmul.js';
 import type { Matrix } from './weights.js';
 
@@ -11,6 +11,8 @@ export interface Conv2dOptions {
   readonly padding?: readonly [number, number, number, number];
   /** Scale the input to this height and width by nearest neighbour first. */
   readonly upsampleTo?: readonly [number, number];
+  /** What the result is stored as; by default what activations are. A network's last layer keeps all of f32. */
+  readonly type?: StorageType;
 }
 
 /** y (N, H', W', rows of w) from x (N, H, W, C). */
@@ -29,17 +31,20 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   const rows = images * outHeight * outWidth;
   const rowGroups = Math.ceil(rows / ROWS);
   const graph = graphOf(x);
+  const type = options.type ?? graph.gpu.precision;
 
   return call(graph, {
     kernel: 'conv2d',
     inputs: { x, w: w.data, bias },
     shape: [images, outHeight, outWidth, w.rows],
+    type,
     epilogue: { activation: true, add: true },
     dispatch: (node) => ({
       variant: {
         elem: graph.gpu.precision,
         width: w.width,
         weights: w.packed ? 'f16' : 'f32',
+        aliases: { YElem: type },
         constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
       },
       params: {

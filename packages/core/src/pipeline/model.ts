@@ -155,7 +155,7 @@ async function weightsOf(having: readonly ModelIngredient[], part: WeightedCompo
 }
 
 /** The config of a part, which all ingredients must share. */
-async function sameConfig<C>(
+export async function sameConfig<C>(
   having: readonly ModelIngredient[],
   part: string,
   configOf: (folder: ModelFolder) => Promise<C>,

@@ -66,7 +66,8 @@ export function solverOptions(family: SamplerFamily, config: SchedulerConfig): S
     eulerAtFinal: flag(config.eulerAtFinal, 'euler_at_final', false),
     lambdaMinClipped: typeof raw.lambda_min_clipped === 'number' ? raw.lambda_min_clipped : -Infinity,
     disableCorrector: Array.isArray(raw.disable_corrector) ? raw.disable_corrector.map(Number) : [],
-    skipPrkSteps: flag(config.skipPrkSteps, 'skip_prk_steps', false),
+    // A PNDM config says what it wants, or means diffusers' default; under any other, pndm is PLMS as everywhere else.
+    skipPrkSteps: flag(config.skipPrkSteps, 'skip_prk_steps', config.className !== 'PNDMScheduler'),
   };
 }
 
