@@ -15,14 +15,14 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Elem>;
+@group(0) @binding(1) var<storage, read> a: array<AElem>;
 @group(0) @binding(2) var<storage, read> b: array<BElem>;
-@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> y: array<YElem>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 256 + id.x;
   if (i < params.size) {
-    y[i] = to_elem(f32(a[i]) + f32(b[i / params.per_image * params.b_image + i % params.period]));
+    y[i] = to_y(f32(a[i]) + f32(b[i / params.per_image * params.b_image + i % params.period]));
   }
 }

@@ -15,10 +15,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<ElemVec>;
-@group(0) @binding(2) var<storage, read> k: array<ElemVec>;
-@group(0) @binding(3) var<storage, read> v: array<ElemVec>;
-@group(0) @binding(4) var<storage, read_write> y: array<ElemVec>;
+@group(0) @binding(1) var<storage, read> q: array<QVec>;
+@group(0) @binding(2) var<storage, read> k: array<KVec>;
+@group(0) @binding(3) var<storage, read> v: array<VVec>;
+@group(0) @binding(4) var<storage, read_write> y: array<YVec>;
 
 const LOWEST = -3.4e38;
 
@@ -71,6 +71,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   for (var d = 0u; d < HEAD_VECS; d++) {
-    y[q_start + d] = to_elem_vec(sum[d] / total);
+    y[q_start + d] = to_y_vec(sum[d] / total);
   }
 }

@@ -13,9 +13,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Elem>;
-@group(0) @binding(2) var<storage, read> b: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(1) var<storage, read> a: array<AElem>;
+@group(0) @binding(2) var<storage, read> b: array<BElem>;
+@group(0) @binding(3) var<storage, read_write> y: array<YElem>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -27,8 +27,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let row = i / channels;
   let channel = i % channels;
   if (channel < params.a_channels) {
-    y[i] = a[row * params.a_channels + channel];
+    y[i] = YElem(a[row * params.a_channels + channel]);
   } else {
-    y[i] = b[row * params.b_channels + channel - params.a_channels];
+    y[i] = YElem(b[row * params.b_channels + channel - params.a_channels]);
   }
 }

@@ -15,11 +15,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read> x: array<XElem>;
 @group(0) @binding(2) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;
 @group(0) @binding(4) var<storage, read> beta: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(5) var<storage, read_write> y: array<YElem>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -45,6 +45,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let last = min((group.y + 1) * PIXELS, params.pixels);
   for (var pixel = group.y * PIXELS; pixel < last; pixel++) {
     let at = image_start + pixel * params.channels + channel;
-    y[at] = to_elem(activate(ACTIVATION, f32(x[at]) * scale + offset));
+    y[at] = to_y(activate(ACTIVATION, f32(x[at]) * scale + offset));
   }
 }

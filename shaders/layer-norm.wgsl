@@ -12,10 +12,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read> x: array<XElem>;
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
 @group(0) @binding(3) var<storage, read> beta: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(4) var<storage, read_write> y: array<YElem>;
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   if (row < params.rows) {
     for (var i = lane; i < params.channels; i += WORKGROUP) {
-      y[start + i] = to_elem((f32(x[start + i]) - mean) * rstd * gamma[i] + beta[i]);
+      y[start + i] = to_y((f32(x[start + i]) - mean) * rstd * gamma[i] + beta[i]);
     }
   }
 }

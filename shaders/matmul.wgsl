@@ -34,11 +34,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<ElemVec>;
+@group(0) @binding(1) var<storage, read> x: array<XVec>;
 @group(0) @binding(2) var<storage, read> w: array<WeightVec>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> shift: array<Elem>;
-@group(0) @binding(5) var<storage, read> residual: array<Elem>;
+@group(0) @binding(4) var<storage, read> shift: array<ShiftElem>;
+@group(0) @binding(5) var<storage, read> residual: array<ResidualElem>;
 @group(0) @binding(6) var<storage, read_write> y: array<YElem>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -78,7 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (row < params.rows) {
       let y_start = image * params.y_image + head * params.y_head + row * params.y_row + first_column;
       for (var c = 0u; c < min(4u, params.columns - first_column); c++) {
-        y[y_start + c] = YElem(saturated(finish(sum[r][c] * params.scale, first_column + c, row, y_start + c)));
+        y[y_start + c] = to_y(finish(sum[r][c] * params.scale, first_column + c, row, y_start + c));
       }
     }
   }

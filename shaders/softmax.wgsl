@@ -11,7 +11,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> y: array<YElem>;
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   if (row < params.rows) {
     for (var i = lane; i < params.columns; i += WORKGROUP) {
-      y[start + i] = to_elem(exp(x[start + i] - highest) / total);
+      y[start + i] = to_y(exp(x[start + i] - highest) / total);
     }
   }
 }

@@ -15,7 +15,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> y: array<YElem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -27,7 +27,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let channel = i % params.channels;
   let angle = x[i / params.channels] * exp(-9.210340371976184 * f32(channel % half) / (f32(half) - params.freq_shift));
   let is_cosine = (channel >= half) != FLIP;
-  y[i] = to_elem(select(select(sin_of(angle), cos_of(angle), is_cosine), 0.0, channel >= 2 * half));
+  y[i] = to_y(select(select(sin_of(angle), cos_of(angle), is_cosine), 0.0, channel >= 2 * half));
 }
 
 // WGSL allows sin and cos an error of 2^-11 and only promises it within one turn; so we fold the angle into

@@ -8,47 +8,57 @@ import { nullGpu } from '../support/gpu.ts';
 
 const WORKGROUP = 64;
 
+/** Every mix of storage types of the bindings that hold activations. */
+function mixes(names: readonly string[], elem: Precision): Record<string, Precision>[] {
+  return names.reduce<Record<string, Precision>[]>(
+    (so, name) =>
+      so.flatMap((types) => [...new Set([elem, 'f32' as const])].map((type) => ({ ...types, [name]: type }))),
+    [{}],
+  );
+}
+
 /** The variants that the ops ask for, for one storage type of activations. */
 function variantsOf(elem: Precision): Record<ShaderName, Variant[]> {
-  const products: Variant[] = ([4, 1] as const).flatMap((width) =>
-    (['f16', 'f32', 'elem'] as const)
-      .filter((weights) => !(weights === 'f16' && width === 1))
-      .flatMap((weights) =>
-        activations.map((_, ACTIVATION) => ({
-          elem,
-          width,
-          weights,
-          constants: { WORKGROUP: 32, ROWS: 4, ACTIVATION },
-        })),
-      ),
-  );
+  const codes = activations.map((_, ACTIVATION) => ACTIVATION);
+  const products: Variant[] = mixes(['x', 'residual', 'y'], elem).flatMap((mixed) => {
+    const types = { ...mixed, shift: elem };
+    const constants = (ACTIVATION: number) => ({ WORKGROUP: 32, ROWS: 4, ACTIVATION });
+    return codes.flatMap((code) => [
+      { types, width: 4 as const, weights: 'pairs' as const, constants: constants(code) },
+      { types, width: 4 as const, constants: constants(code) },
+      { types: { ...types, w: elem }, width: 1 as const, constants: constants(code) },
+    ]);
+  });
   const heads = [
     [4, 10],
     [4, 16],
     [4, 40],
     [1, 5],
   ] as const;
+  const norm = mixes(['x', 'y'], elem);
   return {
-    add: (['f32', elem] as const).map((BElem) => ({ elem, aliases: { BElem } })),
+    add: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),
     attention: heads.flatMap(([width, HEAD_VECS]) =>
-      [true, false].map((CAUSAL) => ({ elem, width, constants: { WORKGROUP, HEAD_VECS, KEYS: 8, CAUSAL } })),
+      [true, false].map((CAUSAL) => ({
+        types: { q: elem, k: elem, v: elem, y: elem },
+        width,
+        constants: { WORKGROUP, HEAD_VECS, KEYS: 8, CAUSAL },
+      })),
     ),
     average: [true, false].map((PACKED) => ({ constants: { PACKED } })),
-    concat: [{ elem }],
-    conv2d: products.flatMap((variant) => ['f32', elem].map((YElem) => ({ ...variant, aliases: { YElem } }))),
-    'from-elem': [{ elem }],
-    geglu: [{ elem }],
-    'group-norm': activations.map((_, ACTIVATION) => ({
-      elem,
-      constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION },
-    })),
-    'group-norm-stats': [{ elem, constants: { WORKGROUP, SLICES: 32 } }],
-    'layer-norm': [{ elem, constants: { WORKGROUP } }],
-    matmul: products.flatMap((variant) => ['f32', elem].map((YElem) => ({ ...variant, aliases: { YElem } }))),
-    softmax: [{ elem, constants: { WORKGROUP } }],
-    'timestep-embedding': [true, false].map((FLIP) => ({ elem, constants: { FLIP } })),
-    'to-elem': [{ elem }],
-    unary: activations.map((_, ACTIVATION) => ({ elem, constants: { ACTIVATION } })),
+    cast: norm.map((types) => ({ types })),
+    concat: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),
+    conv2d: products,
+    geglu: [{ types: { x: elem, y: elem } }],
+    'group-norm': norm.flatMap((types) =>
+      codes.map((ACTIVATION) => ({ types, constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION } })),
+    ),
+    'group-norm-stats': [{ types: { x: elem }, constants: { WORKGROUP, SLICES: 32 } }],
+    'layer-norm': norm.map((types) => ({ types, constants: { WORKGROUP } })),
+    matmul: products,
+    softmax: [{ types: { y: elem }, constants: { WORKGROUP } }],
+    'timestep-embedding': [true, false].map((FLIP) => ({ types: { y: elem }, constants: { FLIP } })),
+    unary: codes.map((ACTIVATION) => ({ types: { x: elem, y: elem }, constants: { ACTIVATION } })),
   };
 }
 
@@ -65,7 +75,7 @@ describe.each<Precision>(['f32', 'f16'])('with activations in %s', (precision) =
 
 test('a mistake in a shader is reported with its line', async () => {
   const gpu = await nullGpu('f32');
-  await expect(checkKernel(gpu, 'add', { aliases: { BElem: 'nonsense' } })).rejects.toThrow(/nonsense/);
+  await expect(checkKernel(gpu, 'attention')).rejects.toThrow(/attention\.wgsl: .*WORKGROUP/);
 });
 
 describe('conventions', () => {

@@ -15,6 +15,11 @@ export type Precision = 'f32' | 'f16';
 export interface Gpu {
   readonly device: GPUDevice;
   readonly precision: Precision;
+  /**
+   * What sums along the residual path are stored as: there every block's rounding adds up, and the next norm takes
+   * off the mean and leaves the error.
+   */
+  readonly residual: Precision;
   readonly memory: Memory;
   /** Pipelines made so far, by shader and variant. */
   readonly pipelines: Map<string, Pipeline>;
@@ -64,6 +69,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
   return {
     device,
     precision,
+    residual: precision,
     memory,
     pipelines: new Map(),
     activations: [],

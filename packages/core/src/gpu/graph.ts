@@ -33,7 +33,7 @@ export interface Tensor {
 
 /** What a kernel call needs that is not a tensor. */
 export interface Dispatch {
-  readonly variant: Variant;
+  readonly variant?: Variant;
   readonly params: Readonly<Record<string, number>>;
   /** Workgroups in x, y, z. */
   readonly workgroups: readonly [number, number?, number?];
@@ -102,12 +102,11 @@ export function cast(x: Tensor, type: StorageType): Tensor {
   if (x.storage.type === type && x.storage.producer) return x;
   const size = elementCount(x.shape);
   return call(graph, {
-    kernel: type === 'f32' && x.storage.type === 'f16' ? 'from-elem' : 'to-elem',
+    kernel: 'cast',
     inputs: { x },
     shape: x.shape,
     type,
     dispatch: () => ({
-      variant: { elem: type === 'f16' || x.storage.type === 'f16' ? 'f16' : 'f32' },
       params: { size },
       workgroups: spread(size, 256),
     }),

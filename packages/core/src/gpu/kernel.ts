@@ -9,19 +9,18 @@ import { ShaderError } from '../errors.js';
 import { ACTIVATE } from './activate.js';
 import { COMPUTE_STAGE } from './flags.js';
 import type { Gpu } from './gpu.js';
+import type { StorageType } from './graph.js';
 import { type ShaderName, shaders } from './shaders.gen.js';
 
 /** How the same kernel is compiled for other data. */
 export interface Variant {
-  /** Storage type of activations. */
-  readonly elem?: 'f32' | 'f16';
+  /** What the tensor at each binding is stored as; f32 where it is not said. */
+  readonly types?: Readonly<Record<string, StorageType>>;
   /** Elements read at once along the inner dimension: 4 where that is divisible by 4, else 1. */
   readonly width?: 1 | 4;
-  /** What matrices are stored as: f16 pairs in u32, f32, or like activations. */
-  readonly weights?: 'f16' | 'f32' | 'elem';
-  /** Names for types that only one kernel knows. */
-  readonly aliases?: Readonly<Record<string, string>>;
-  /** Named constants: tile sizes, which optional inputs are there, which activation. */
+  /** What the weights at binding `w` are: f16 pairs in u32, or numbers of w's type. */
+  readonly weights?: 'pairs' | 'numbers';
+  /** Named constants: tile sizes, which activation. */
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
 
@@ -66,44 +65,49 @@ export function kernelSource(name: ShaderName): KernelSource {
   return source;
 }
 
-const INNER_OF_VECTORS = 'fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }';
-const INNER_OF_NUMBERS = 'fn inner(a: f32, b: f32) -> f32 { return a * b; }';
+/** For a width of 4, and of 1: products of vectors, and of one vector with four columns. */
+const VECTORS = `alias Vec = vec4f;
+alias Columns = mat4x4f;
+fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }`;
+const NUMBERS = `alias Vec = f32;
+alias Columns = vec4f;
+fn inner(a: f32, b: f32) -> f32 { return a * b; }`;
 
-/** The aliases and constants that go in front of the file. */
-export function prelude({ elem = 'f32', width = 4, weights = 'f32', aliases = {}, constants = {} }: Variant): string {
-  const lines: string[] = [];
-  if (elem === 'f16') lines.push('enable f16;');
-  lines.push(`alias Elem = ${elem};`, `const WIDTH = ${width}u;`);
-  lines.push('const LARGEST_F16 = 65504.0;');
-  // Every store of an activation goes through here: f16 saturates instead of becoming infinite.
+/** The largest half; what is larger is stored as that, not as infinity. */
+const SATURATE = 'const LARGEST_F16 = 65504.0;';
+
+/**
+ * What goes in front of the file: for a binding `x`, the types XElem (one number) and XVec (WIDTH of them); to_y and
+ * to_y_vec, by which results are stored; Vec, Columns and inner for arithmetic; the activations; the constants.
+ */
+export function prelude(source: KernelSource, variant: Variant): string {
+  const { types = {}, width = 4, weights = 'numbers', constants = {} } = variant;
+  const tensors = source.bindings.filter(({ type }) => type !== 'uniform');
+  const typeOf = (name: string): StorageType => types[name] ?? 'f32';
+  const lines = [`const WIDTH = ${width}u;`, SATURATE, width === 4 ? VECTORS : NUMBERS, ACTIVATE];
+  if (tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');
+  for (const { name } of tensors) {
+    const type = typeOf(name);
+    const stem = `${name[0]!.toUpperCase()}${name.slice(1)}`;
+    lines.push(`alias ${stem}Elem = ${type};`, `alias ${stem}Vec = ${width === 4 ? `vec4<${type}>` : type};`);
+  }
   lines.push(
-    elem === 'f16'
-      ? 'fn saturated(v: f32) -> f32 { return clamp(v, -LARGEST_F16, LARGEST_F16); }'
-      : 'fn saturated(v: f32) -> f32 { return v; }',
-    'fn to_elem(v: f32) -> Elem { return Elem(saturated(v)); }',
+    typeOf('y') === 'f16'
+      ? `fn to_y(v: f32) -> YElem { return YElem(clamp(v, -LARGEST_F16, LARGEST_F16)); }
+fn to_y_vec(v: Vec) -> YVec { return YVec(clamp(v, Vec(-LARGEST_F16), Vec(LARGEST_F16))); }`
+      : `fn to_y(v: f32) -> YElem { return v; }
+fn to_y_vec(v: Vec) -> YVec { return v; }`,
   );
-  if (width === 4) {
-    lines.push(`alias ElemVec = vec4<${elem}>;`, 'alias Vec = vec4f;', 'alias Columns = mat4x4f;');
+  if (tensors.some(({ name }) => name === 'w')) {
+    if (weights === 'pairs' && width !== 4) throw new ShaderError('f16 pairs need a width of 4');
     lines.push(
-      elem === 'f16'
-        ? 'fn to_elem_vec(v: vec4f) -> ElemVec { return ElemVec(clamp(v, vec4f(-LARGEST_F16), vec4f(LARGEST_F16))); }'
-        : 'fn to_elem_vec(v: vec4f) -> ElemVec { return v; }',
+      weights === 'pairs'
+        ? `alias WeightVec = vec2u;
+fn weight_vec(w: WeightVec) -> Vec { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }`
+        : `alias WeightVec = WVec;
+fn weight_vec(w: WeightVec) -> Vec { return Vec(w); }`,
     );
-    if (weights === 'f16') {
-      lines.push('alias WeightVec = vec2u;');
-      lines.push('fn weight_vec(w: WeightVec) -> Vec { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }');
-    }
-  } else {
-    if (weights === 'f16') throw new ShaderError('f16 pairs need a width of 4; single values are stored as f32');
-    lines.push(`alias ElemVec = ${elem};`, 'alias Vec = f32;', 'alias Columns = vec4f;');
-    lines.push('fn to_elem_vec(v: f32) -> ElemVec { return to_elem(v); }');
   }
-  if (weights !== 'f16') {
-    lines.push(`alias WeightVec = ${weights === 'elem' ? 'ElemVec' : 'Vec'};`);
-    lines.push('fn weight_vec(w: WeightVec) -> Vec { return Vec(w); }');
-  }
-  lines.push(width === 4 ? INNER_OF_VECTORS : INNER_OF_NUMBERS, ACTIVATE);
-  for (const [name, type] of Object.entries(aliases)) lines.push(`alias ${name} = ${type};`);
   for (const [name, value] of Object.entries(constants)) {
     lines.push(`const ${name} = ${typeof value === 'boolean' ? value : `${value}u`};`);
   }
@@ -125,7 +129,7 @@ export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): 
         buffer: { type },
       })),
     });
-    const module = device.createShaderModule({ label: key, code: prelude(variant) + source.code });
+    const module = device.createShaderModule({ label: key, code: prelude(source, variant) + source.code });
     const pipeline = device.createComputePipeline({
       label: key,
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
@@ -139,7 +143,8 @@ export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): 
 
 /** Compiles a kernel and reports what the compiler says, with the lines it speaks of. For tests and `doctor`. */
 export async function checkKernel(gpu: Gpu, name: ShaderName, variant: Variant = {}): Promise<void> {
-  const code = prelude(variant) + kernelSource(name).code;
+  const source = kernelSource(name);
+  const code = prelude(source, variant) + source.code;
   gpu.device.pushErrorScope('validation');
   const module = gpu.device.createShaderModule({ label: name, code });
   const info = await module.getCompilationInfo();

@@ -122,7 +122,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     const packed = new ArrayBuffer(params.size);
     const steps = graph.nodes.map((node, i) => {
       const { variant, params: values, workgroups } = node.dispatch(node);
-      const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variant);
+      const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, { ...variant, types: typesOf(node) });
       packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
       const entries = source.bindings.map(({ name: role, type }, binding): GPUBindGroupEntry => {
         if (type === 'uniform') {
@@ -172,6 +172,12 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     for (const buffer of own) gpu.destroyBuffer(buffer);
     throw error;
   }
+}
+
+/** What the tensor at each binding is stored as. */
+function typesOf(node: Node): Record<string, StorageType> {
+  const tensors = Object.entries({ ...node.inputs, y: node.output });
+  return Object.fromEntries(tensors.flatMap(([name, x]) => (x ? [[name, x.storage.type]] : [])));
 }
 
 function offsetsOf(results: [string, Tensor][]): { at: Map<string, number>; total: number } {

@@ -36,7 +36,7 @@ export type Vae = ReturnType<typeof createVae>;
 
 /** Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. */
 export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Blend) {
-  const gpu: Gpu = { ...device, precision: 'f32' };
+  const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32' };
   const parameters = createParameters(gpu, blend);
   const scope = clipScope(parameters.scope);
   const model = clipText(scope, config);
@@ -116,7 +116,9 @@ export interface Sample {
   readonly width: number;
 }
 
-export function createUNet(gpu: Gpu, config: UNetConfig, blend: Blend) {
+/** In the f16 tier sums along the residual path are f32 all the same: a picture passes through here dozens of times. */
+export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
+  const gpu: Gpu = { ...device, residual: 'f32' };
   const parameters = createParameters(gpu, blend);
   const forward = unet(parameters.scope, config);
   parameters.refuseUnused();

@@ -36,7 +36,6 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
     shape: q.shape,
     dispatch: () => ({
       variant: {
-        elem: graph.gpu.precision,
         width,
         constants: { WORKGROUP, HEAD_VECS: headWidth / width, KEYS, CAUSAL: causal },
       },
@@ -64,7 +63,7 @@ function wideAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
     columns: keys,
     inner: headWidth,
     width: headWidth % 4 === 0 ? 4 : 1,
-    weights: 'elem',
+    weights: 'numbers',
     images,
     heads,
     scale: 1 / Math.sqrt(headWidth),
@@ -78,7 +77,7 @@ function wideAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
     inputs: { x: scores },
     shape: scores.shape,
     dispatch: () => ({
-      variant: { elem: graph.gpu.precision, constants: { WORKGROUP } },
+      variant: { constants: { WORKGROUP } },
       params: { rows, columns: keys },
       workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
     }),
@@ -91,7 +90,7 @@ function wideAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
     columns: headWidth,
     inner: keys,
     width: 1,
-    weights: 'elem',
+    weights: 'numbers',
     images,
     heads,
     xStrides: inScores,

@@ -41,10 +41,8 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     epilogue: { activation: true, add: true },
     dispatch: (node) => ({
       variant: {
-        elem: graph.gpu.precision,
         width: w.width,
-        weights: w.packed ? 'f16' : 'f32',
-        aliases: { YElem: type },
+        weights: w.packed ? 'pairs' : 'numbers',
         constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
       },
       params: {

@@ -14,7 +14,7 @@ export function activate(activation: Activation, x: Tensor): Tensor {
     shape: x.shape,
     activation,
     dispatch: (node) => ({
-      variant: { elem: graph.gpu.precision, constants: { ACTIVATION: activationCode(node.activation) } },
+      variant: { constants: { ACTIVATION: activationCode(node.activation) } },
       params: { size },
       workgroups: spread(size, 256),
     }),
@@ -55,9 +55,9 @@ function addNode(
     kernel: 'add',
     inputs: { a, b },
     shape: a.shape,
+    type: perImage ? graph.gpu.precision : graph.gpu.residual,
     perImage,
     dispatch: () => ({
-      variant: { elem: graph.gpu.precision, aliases: { BElem: b.storage.type } },
       params,
       workgroups: spread(params.size, 256),
     }),
@@ -74,7 +74,6 @@ export function geglu(x: Tensor): Tensor {
     inputs: { x },
     shape: [...x.shape.slice(0, -1), channels],
     dispatch: () => ({
-      variant: { elem: graph.gpu.precision },
       params: { size, channels },
       workgroups: spread(size, 256),
     }),
@@ -94,8 +93,8 @@ export function concat(a: Tensor, b: Tensor): Tensor {
     kernel: 'concat',
     inputs: { a, b },
     shape,
+    type: graph.gpu.residual,
     dispatch: () => ({
-      variant: { elem: graph.gpu.precision },
       params: { size, a_channels: aChannels, b_channels: bChannels },
       workgroups: spread(size, 256),
     }),
@@ -114,7 +113,7 @@ export function timestepEmbedding(
     inputs: { x: t },
     shape: [t.shape[0]!, channels],
     dispatch: () => ({
-      variant: { elem: graph.gpu.precision, constants: { FLIP: flip } },
+      variant: { constants: { FLIP: flip } },
       params: { size, channels, freq_shift: freqShift },
       workgroups: spread(size, 64),
     }),

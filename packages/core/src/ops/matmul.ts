@@ -26,7 +26,7 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor): Tensor {
     columns: w.rows,
     inner,
     width: w.width,
-    weights: w.packed ? 'f16' : 'f32',
+    weights: w.packed ? 'pairs' : 'numbers',
     // rows of one image: everything behind the first dimension
     rowsPerImage: rows / (x.shape[0] ?? 1),
     xStrides: { row: inner },
@@ -54,7 +54,7 @@ export interface BatchedMatmul {
   readonly columns: number;
   readonly inner: number;
   readonly width: 1 | 4;
-  readonly weights: 'f16' | 'f32' | 'elem';
+  readonly weights: 'pairs' | 'numbers';
   readonly images?: number;
   readonly heads?: number;
   readonly rowsPerImage?: number;
@@ -77,10 +77,8 @@ export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: Batche
     epilogue: images * heads === 1 ? { activation: true, add: true } : {},
     dispatch: (node) => ({
       variant: {
-        elem: graph.gpu.precision,
         width,
         weights: options.weights,
-        aliases: { YElem: type },
         constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
       },
       params: {

@@ -25,7 +25,6 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   const pixels = elementCount(x.shape) / images / channels;
   const slices = Math.min(MAX_SLICES, pixels, Math.max(1, Math.ceil((pixels * channels) / groups / VALUES_PER_SLICE)));
   const graph = graphOf(x);
-  const elem = graph.gpu.precision;
 
   const stats = call(graph, {
     kernel: 'group-norm-stats',
@@ -33,7 +32,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     shape: [images, groups, slices, 2],
     type: 'f32',
     dispatch: () => ({
-      variant: { elem, constants: { WORKGROUP, SLICES: slices } },
+      variant: { constants: { WORKGROUP, SLICES: slices } },
       params: { pixels, channels, groups },
       workgroups: [slices, groups, images],
     }),
@@ -44,7 +43,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     shape: x.shape,
     epilogue: { activation: true },
     dispatch: (node) => ({
-      variant: { elem, constants: { WORKGROUP, SLICES: slices, PIXELS, ACTIVATION: activationCode(node.activation) } },
+      variant: { constants: { WORKGROUP, SLICES: slices, PIXELS, ACTIVATION: activationCode(node.activation) } },
       params: { pixels, channels, groups, eps },
       workgroups: [Math.ceil(channels / WORKGROUP), Math.ceil(pixels / PIXELS), images],
     }),
@@ -61,7 +60,7 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
     inputs: { x, gamma, beta },
     shape: x.shape,
     dispatch: () => ({
-      variant: { elem: graph.gpu.precision, constants: { WORKGROUP } },
+      variant: { constants: { WORKGROUP } },
       params: { rows, channels, eps },
       workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
     }),

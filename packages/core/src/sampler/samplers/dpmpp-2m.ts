@@ -40,10 +40,13 @@ export const dpmpp2m: Sampler = async function* (predict, x, schedule) {
   }
 };
 
-/** Short runs are steadier when they end with lower orders, and sigma 0, at lambda infinite, can only be met by 1. */
+/**
+ * Short runs are steadier when they end with lower orders. Sigma 0, at lambda infinite, can only be met by order 1, and
+ * so can a last step of no length, which Karras's sigmas have before sigma_min.
+ */
 function orderAt({ sigmas, steps, options }: Schedule, i: number): number {
   const { solverOrder, lowerOrderFinal, eulerAtFinal } = options;
   const short = lowerOrderFinal && steps < 15;
-  if (i === steps - 1 && (short || eulerAtFinal || sigmas[steps] === 0)) return 1;
+  if (i === steps - 1 && (short || eulerAtFinal || sigmas[steps] === 0 || sigmas[steps] === sigmas[i])) return 1;
   return short && i === steps - 2 ? Math.min(solverOrder, 2) : solverOrder;
 }

@@ -19,7 +19,9 @@ export const unipc: Sampler = async function* (predict, x, schedule) {
     before = x;
     ms = [denoised, ...ms].slice(0, options.solverOrder);
     const left = options.lowerOrderFinal ? steps - i : options.solverOrder;
-    order = sigmas[i + 1] === 0 ? 1 : Math.min(options.solverOrder, left, ms.length);
+    // Sigma 0 is at lambda infinite, and Karras's sigmas end with a step of no length before sigma_min.
+    const plain = sigmas[i + 1] === 0 || sigmas[i + 1] === sigmas[i];
+    order = plain ? 1 : Math.min(options.solverOrder, left, ms.length);
     x = unify(schedule, x, i, order, ms);
     yield stepOf(schedule, i, x, denoised);
   }

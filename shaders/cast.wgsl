@@ -1,4 +1,4 @@
-// y = x in the storage type of activations.
+// y = x in another storage type: inputs come as f32, activations are stored as the precision tier says.
 //
 //   x, y   (size)
 //
@@ -9,13 +9,13 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(1) var<storage, read> x: array<XElem>;
+@group(0) @binding(2) var<storage, read_write> y: array<YElem>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 256 + id.x;
   if (i < params.size) {
-    y[i] = to_elem(x[i]);
+    y[i] = to_y(f32(x[i]));
   }
 }
