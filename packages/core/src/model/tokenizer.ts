@@ -77,6 +77,8 @@ function tokenizerJson({ vocab, merges, addedTokens, eos }: TokenizerData, speci
       normalizers: [
         { type: 'NFC' },
         { type: 'Replace', pattern: { Regex: '\\s+' }, content: ' ' },
+        // Character by character, a sigma at a word's end is lowered like any other; JavaScript looks at the word.
+        { type: 'Replace', pattern: { String: 'Σ' }, content: 'σ' },
         { type: 'Lowercase' },
       ],
     },

@@ -1,4 +1,5 @@
 /** The names of samplers: ours, diffusers' classes, A1111's labels and ComfyUI's, and how to get from one to another. */
+import { printable, printableValue } from '../checkpoint/printable.js';
 import { ConfigError, UsageError } from '../errors.js';
 import type { SchedulerConfig } from './config.js';
 
@@ -49,16 +50,22 @@ const aliases = new Map<string, SamplerName>(
 aliases.set('dpmsolverpp', 'dpmpp-2m');
 aliases.set('dpmsolver', 'dpmpp-2m');
 
+/** What is longer is no misspelling of a name. */
+const LONGEST_NAME = 64;
+
 /** The sampler that `name` means, in any of the spellings above. */
 export function resolveSampler(name: string): SamplerName {
   const found = aliases.get(key(name));
   if (found) return found;
-  const near = nearest(key(name), [...aliases.keys()]);
+  const near = name.length > LONGEST_NAME ? undefined : nearest(key(name), [...aliases.keys()]);
   const hint = near === undefined ? '' : ` Did you mean ${aliases.get(near)}?`;
-  throw new UsageError(`there is no sampler "${name}".${hint} The samplers are ${samplerNames.join(', ')}.`, {
-    found: name,
-    expected: samplerNames,
-  });
+  throw new UsageError(
+    `there is no sampler "${printable(name)}".${hint} The samplers are ${samplerNames.join(', ')}.`,
+    {
+      found: name,
+      expected: samplerNames,
+    },
+  );
 }
 
 /** The sampler that a model's makers chose; a class that is not implemented is refused, for another may not fit. */
@@ -67,7 +74,7 @@ export function samplerForClass(className: string | undefined, config: Scheduler
   const family = families.find((name) => FAMILIES[name].className === className);
   const choose = `Choose a sampler instead: ${samplerNames.join(', ')}.`;
   if (!family) {
-    throw new ConfigError(`the model asks for ${className}, which is not implemented. ${choose}`, {
+    throw new ConfigError(`the model asks for ${printable(className)}, which is not implemented. ${choose}`, {
       key: '_class_name',
       found: className,
     });
@@ -75,7 +82,7 @@ export function samplerForClass(className: string | undefined, config: Scheduler
   const algorithm = config.raw?.algorithm_type ?? 'dpmsolver++';
   if (family === 'dpmpp-2m' && algorithm !== 'dpmsolver++' && algorithm !== 'deis') {
     throw new ConfigError(
-      `the model asks for ${className} with algorithm_type "${algorithm}"; only "dpmsolver++" is implemented. ${choose}`,
+      `the model asks for ${className} with algorithm_type ${printableValue(algorithm)}; only "dpmsolver++" is implemented. ${choose}`,
       { key: 'algorithm_type', found: algorithm },
     );
   }
