@@ -89,13 +89,16 @@ describe('a stream of noise', () => {
 
 describe('fma', () => {
   it('rounds once, where rounding the sum to double first would meet a false tie', () => {
-    const tie = 2 ** -24; // half a unit in the last place of 1
-    const tiny = 2 ** -60;
-    // 1 + tie is a tie that rounds to 1; with a little more it must be the next number.
-    expect(fma(Math.fround(1 + 2 ** -12), Math.fround(1 - 2 ** -12), 0)).toBe(Math.fround(1 - 2 ** -24));
+    const unit = 2 ** -23; // in the last place of 1
+    // 1 + unit + half a unit less 2^-70: in double that is a tie, which goes up to the even number.
+    const [a, b, c] = [(unit / 2) * (1 - unit), 1 + unit, 1 + unit];
+    expect(Math.fround(a * b + c)).toBe(1 + 2 * unit);
+    expect(fma(a, b, c)).toBe(1 + unit);
+    expect(fma(-a, b, -c)).toBe(-1 - unit);
+    // True ties and plain sums are as they were.
+    expect(fma(unit / 2, 1, 1)).toBe(1);
+    expect(fma(unit / 2, 1, 1 + unit)).toBe(1 + 2 * unit);
     expect(fma(2 ** -30, 2 ** -30, 1)).toBe(1);
-    expect(fma(tie, 1, 1)).toBe(1);
-    expect(Math.fround(1 + (tie + tiny))).toBe(1); // the trap
-    expect(fma(tie, Math.fround(1 + 2 ** -23), 1)).toBe(1 + 2 ** -23);
+    expect(fma(3, 5, -15)).toBe(0);
   });
 });
