@@ -1,0 +1,123 @@
+/** Pictures as files: how they are called, and what they say about how they were made. */
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, extname, join, resolve } from 'node:path';
+import { a1111Name, type Image, type Precision, type Settings, UsageError } from '@diffusion-soup/core';
+import { diskError, writeFileAtomic } from './atomic-file.js';
+import { writeInfotext } from './image/infotext.js';
+import { encodePng } from './image/png.js';
+import { toJson } from './output.js';
+import { formula, type Recipe } from './recipe.js';
+import { printable } from './text.js';
+import { version } from './version.js';
+
+export interface Provenance {
+  readonly recipe: Recipe;
+  readonly adapter: string;
+  readonly precision: Precision;
+}
+
+export interface SavedPicture {
+  readonly path: string;
+  readonly seed: bigint;
+  readonly prompt: string;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** The texts of a PNG: `parameters` for every viewer that knows A1111's pictures, `diffusion_soup` for us. */
+export function metadata(settings: Settings, seed: bigint, { recipe, adapter, precision }: Provenance) {
+  const { prompt, negative, steps, sampler, guidance, width, height, clipSkip, strength } = settings;
+  return {
+    parameters: writeInfotext(prompt, negative, {
+      Steps: steps,
+      Sampler: a1111Name(sampler),
+      'CFG scale': guidance,
+      Seed: seed,
+      Size: `${width}x${height}`,
+      Model: formula(recipe),
+      // A1111 counts from 1 what diffusers counts from 0.
+      'Clip skip': clipSkip > 0 ? clipSkip + 1 : undefined,
+      'Denoising strength': strength,
+      RNG: settings.noise === 'cpu' ? 'CPU' : 'GPU',
+      Version: `diffusion-soup ${version}`,
+    }),
+    diffusion_soup: toJson({ ...recipe, settings: { ...settings, seed, count: 1 }, adapter, precision }),
+  };
+}
+
+/** Where the pictures of one command go: into a folder under names of their own, or under one given name. */
+export interface Destination {
+  readonly folder: string;
+  /** Without its ending. */
+  readonly stem?: string;
+}
+
+export function destination(out: string): Destination {
+  const path = resolve(out);
+  const ending = extname(path).toLowerCase();
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() || /[/\\]$/.test(out);
+  if (isFolder) return { folder: path };
+  if (ending === '.png') return { folder: dirname(path), stem: path.slice(0, -ending.length) };
+  if (/^\.(jpe?g|webp|avif|gif|tiff?|bmp|jxl)$/.test(ending)) {
+    throw new UsageError(`--out ${printable(out)}: pictures are written as png only, so far; end the name in .png`);
+  }
+  if (existsSync(path)) throw new UsageError(`--out ${printable(out)} is a file; give a folder or the name of a .png`);
+  return { folder: path };
+}
+
+/** A path that does not exist yet: the name, then name-2, name-3 and so on. */
+export function freePath({ folder, stem }: Destination, prompt: string, seed: bigint): string {
+  const start = stem ?? join(folder, `${slug(prompt)}-${seed}`);
+  for (let n = 1; ; n++) {
+    const path = `${start}${n === 1 ? '' : `-${n}`}.png`;
+    if (!existsSync(path)) return path;
+  }
+}
+
+const LONGEST_SLUG = 60; // characters, of up to 4 bytes; file systems allow names of 255 bytes
+
+/** "Red apple, 4k!" -> "red-apple-4k". */
+export function slug(prompt: string): string {
+  const words = prompt
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, '-');
+  return (
+    [...words]
+      .slice(0, LONGEST_SLUG)
+      .join('')
+      .replace(/^-+|-+$/g, '') || 'picture'
+  );
+}
+
+export async function savePicture(
+  path: string,
+  image: Image,
+  settings: Settings,
+  seed: bigint,
+  provenance: Provenance,
+): Promise<SavedPicture> {
+  const png = encodePng(opaque(image), metadata(settings, seed, provenance));
+  await makeFolder(dirname(path));
+  await writeFileAtomic(path, png);
+  const sha256 = createHash('sha256').update(png).digest('hex');
+  return { path, seed, prompt: settings.prompt, width: image.width, height: image.height, bytes: png.length, sha256 };
+}
+
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((error: unknown) => {
+    throw diskError(path, error, 'create');
+  });
+}
+
+/** Nothing that we draw is transparent: RGBA without the A. */
+export function opaque({ width, height, pixels }: Image): Image {
+  const rgb = new Uint8Array(width * height * 3);
+  for (let i = 0; i < width * height; i++) rgb.set(pixels.subarray(i * 4, i * 4 + 3), i * 3);
+  return { width, height, pixels: rgb };
+}

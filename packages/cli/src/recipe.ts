@@ -1,0 +1,132 @@
+/**
+ * What the user asks to be cooked: "noto", "noto+ink", "noto:2 + ink:1" or several words, with --weights or without;
+ * and what is written of it into pictures and checkpoints.
+ */
+import { statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { basename, isAbsolute, join, resolve } from 'node:path';
+import { CheckpointError, UsageError } from '@diffusion-soup/core';
+import { nearest } from './nearest.js';
+import { printable } from './text.js';
+import { version } from './version.js';
+
+/** An ingredient as it was named, not yet looked for. */
+export interface NamedIngredient {
+  readonly name: string;
+  readonly weight: number;
+}
+
+/** The recipe that travels with a picture or a checkpoint. Names only: paths are nobody's business. */
+export interface Recipe {
+  readonly type: 'diffusion-soup';
+  readonly version: string;
+  readonly ingredients: readonly NamedIngredient[];
+  readonly base?: string;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What a name could mean: a path, or a folder of the pantry; the first that exists counts. */
+function candidates(name: string, env: Env): string[] {
+  const isPlain = !isAbsolute(name) && !name.split(/[/\\]/).includes('..');
+  return [resolve(name), ...(isPlain ? [join(pantry(env), name)] : [])];
+}
+
+export const pantry = (env: Env): string => resolve(env.SOUP_PANTRY || 'pantry');
+
+const kindOf = (path: string): 'folder' | 'file' | undefined => {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  return facts && (facts.isDirectory() ? 'folder' : 'file');
+};
+
+function find(name: string, env: Env): string | undefined {
+  if (name === '' || name.includes('\0')) return undefined;
+  const paths = candidates(name, env);
+  return paths.find((path) => kindOf(path) === 'folder') ?? paths.find((path) => kindOf(path) === 'file');
+}
+
+/** The words of the command line as ingredients. A name that exists is never taken apart. */
+export function parseRecipe(words: readonly string[], weights: readonly number[] | undefined, env: Env) {
+  const named = words.flatMap((word) => {
+    if (word.trim() === '') throw new UsageError('a model has an empty name; give a folder');
+    if (find(word, env) || !/[+:]/.test(word)) return [{ name: word, weight: undefined }];
+    const parts = word.split('+').map((part) => parsePart(part.trim(), env));
+    if (parts.some(({ name }) => name === '')) {
+      throw new UsageError(`"${printable(word)}" has an ingredient without a name; write them as A+B or A:2+B:1`);
+    }
+    return parts;
+  });
+  if (weights && named.some(({ weight }) => weight !== undefined)) {
+    throw new UsageError('weights were given both with the names and with --weights; give them once');
+  }
+  if (weights && weights.length !== named.length) {
+    const [a, b] = [count(named.length, 'ingredient'), count(weights.length, 'weight')];
+    throw new UsageError(`there are ${a} but ${b}; give one weight for each`);
+  }
+  const ingredients = named.map(
+    ({ name, weight }, i): NamedIngredient => ({ name, weight: weights?.[i] ?? weight ?? 1 }),
+  );
+  const sum = ingredients.reduce((total, { weight }) => total + weight, 0);
+  if (Math.abs(sum) < 1e-9) {
+    const list = ingredients.map(({ weight }) => weight).join(', ');
+    throw new UsageError(`the weights ${list} add up to 0: nothing would be left`);
+  }
+  return ingredients;
+}
+
+/** "noto:2", where noto:2 itself does not exist. */
+function parsePart(part: string, env: Env): { name: string; weight: number | undefined } {
+  const colon = part.lastIndexOf(':');
+  if (colon < 0 || find(part, env)) return { name: part, weight: undefined };
+  const [name, text] = [part.slice(0, colon), part.slice(colon + 1).trim()];
+  const weight = /^-?(\d+\.?\d*|\.\d+)(e-?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+  if (Number.isFinite(weight)) return { name, weight };
+  if (!find(name, env)) return { name: part, weight: undefined }; // C:\models, or a URL: refused when it is looked for
+  throw new UsageError(
+    `the weight of ${printable(name)} is "${printable(text)}"; give a number, as in ${printable(name)}:2`,
+  );
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+/** The folder that a name means. */
+export async function locate(name: string, env: Env): Promise<string> {
+  const path = find(name, env);
+  const shown = printable(name);
+  if (path === undefined) {
+    if (/^\w{2,}:\/\//.test(name)) {
+      throw new UsageError(`${shown} is a URL; download the model first, then name its folder`);
+    }
+    const folders = await readdir(pantry(env)).catch(() => []);
+    const near = nearest(name, folders);
+    const hint = near ? ` Did you mean ${printable(near)}?` : '';
+    throw new CheckpointError(
+      `There is no folder ${shown}, neither here nor in the pantry (${printable(pantry(env))}).${hint} ` +
+        'Name a model folder as diffusers writes it.',
+      { file: name },
+    );
+  }
+  if (kindOf(path) === 'file') {
+    throw new CheckpointError(
+      `${shown} is a file; expected a model folder as diffusers writes it, with unet/ in it. ` +
+        'Convert single-file checkpoints with diffusers: from_single_file(...).save_pretrained(...).',
+      { file: path },
+    );
+  }
+  return path;
+}
+
+export function recipeOf(ingredients: readonly { path: string; weight: number }[], base?: string): Recipe {
+  return {
+    type: 'diffusion-soup',
+    version,
+    ingredients: ingredients.map(({ path, weight }) => ({ name: basename(path), weight })),
+    ...(base !== undefined && { base: basename(base) }),
+  };
+}
+
+/** "noto + ink", or with weights where they differ "noto:2 + ink:1". */
+export function formula({ ingredients }: Pick<Recipe, 'ingredients'>): string {
+  const isUniform = ingredients.every(({ weight }) => weight === ingredients[0]!.weight);
+  return ingredients.map(({ name, weight }) => (isUniform ? name : `${name}:${weight}`)).join(' + ');
+}

@@ -1,0 +1,14 @@
+/** Which soup this is. */
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+export const { version } = require('../package.json') as { readonly version: string };
+
+/** The version of a package we depend on, or undefined when it cannot be told. */
+export function versionOf(name: string): string | undefined {
+  try {
+    return (require(`${name}/package.json`) as { readonly version: string }).version;
+  } catch {
+    return undefined;
+  }
+}
