@@ -27,6 +27,8 @@ export interface Plan {
   readonly outputs: Shapes;
   /** Runs everything once: numbers in, numbers out, all f32 in row-major order. */
   run(inputs: Arrays): Promise<Record<string, Float32Array>>;
+  /** Runs everything once, waiting after each kernel: where the time goes. Milliseconds include the wait. */
+  profile(inputs: Arrays): Promise<{ readonly kernel: string; readonly shape: readonly number[]; readonly ms: number }[]>;
   /** Gives back the plan's own buffers; shared activation buffers stay for the next plan. */
   destroy(): void;
 }
@@ -131,8 +133,14 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         const x = role === 'y' ? node.output : node.inputs[role];
         return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent } };
       });
-      return { pipeline, bindGroup: gpu.device.createBindGroup({ label: name, layout, entries }), workgroups };
+      const bindGroup = gpu.device.createBindGroup({ label: name, layout, entries });
+      return { name, shape: node.output.shape, pipeline, bindGroup, workgroups };
     });
+    const dispatch = (pass: GPUComputePassEncoder, { pipeline, bindGroup, workgroups }: (typeof steps)[number]) => {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(...workgroups);
+    };
     gpu.device.queue.writeBuffer(params, 0, packed);
 
     const offsets = offsetsOf(results);
@@ -143,11 +151,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
         const encoder = gpu.device.createCommandEncoder({ label });
         const pass = encoder.beginComputePass({ label });
-        for (const { pipeline, bindGroup, workgroups } of steps) {
-          pass.setPipeline(pipeline);
-          pass.setBindGroup(0, bindGroup);
-          pass.dispatchWorkgroups(...(workgroups as [number, number?, number?]));
-        }
+        for (const step of steps) dispatch(pass, step);
         pass.end();
         for (const [name, x] of results) {
           encoder.copyBufferToBuffer(x.storage.buffer!, 0, readback, offsets.at.get(name)!, bytesOf(x.storage));
@@ -163,6 +167,21 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         );
         readback.unmap();
         return read;
+      },
+      async profile(arrays) {
+        for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
+        const times = [];
+        for (const step of steps) {
+          const begin = performance.now();
+          const encoder = gpu.device.createCommandEncoder({ label: step.name });
+          const pass = encoder.beginComputePass();
+          dispatch(pass, step);
+          pass.end();
+          gpu.device.queue.submit([encoder.finish()]);
+          await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), `profiling ${label}`);
+          times.push({ kernel: step.name, shape: step.shape, ms: performance.now() - begin });
+        }
+        return times;
       },
       destroy() {
         for (const buffer of own) gpu.destroyBuffer(buffer);
