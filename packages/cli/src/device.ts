@@ -35,7 +35,13 @@ export const NO_ADAPTER =
 
 export async function openAdapter({ adapter: name }: Pick<OpenOptions, 'adapter'> = {}): Promise<GPUAdapter> {
   const instance = create([...DAWN_FLAGS, ...(name ? [`adapter=${name}`] : [])]);
-  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' }).catch((error: unknown) => {
+    // Dawn itself refuses a name that no adapter has, and lists those that there are.
+    const reason = error instanceof Error ? error.message.trim() : String(error);
+    throw new AdapterError(name ? `No adapter has "${name}" in its name: ${reason}` : `${reason}\n${NO_ADAPTER}`, {
+      adapter: name,
+    });
+  });
   instances.add(instance);
   if (!adapter) throw new AdapterError(NO_ADAPTER, { adapter: name });
   return adapter;

@@ -21,7 +21,7 @@ import { diskError } from './atomic-file.js';
 import type { Kitchen } from './ingredients.js';
 import type { MergePlan, PlannedFile } from './merge-plan.js';
 import { toJson } from './output.js';
-import { makeFolder } from './picture-file.js';
+import { checkWritable, makeFolder } from './picture-file.js';
 import { printable } from './text.js';
 
 export interface WrittenFile {
@@ -53,6 +53,7 @@ export async function checkTarget(target: string, kitchen: Kitchen, { force }: {
       );
     }
   }
+  checkWritable(real);
   const facts = statSync(target, { throwIfNoEntry: false });
   if (!facts) return;
   if (!facts.isDirectory()) throw new UsageError(`--out ${shown} is a file; give the name of a new folder`);

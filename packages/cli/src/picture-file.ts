@@ -1,6 +1,6 @@
 /** Pictures as files: how they are called, and what they say about how they were made. */
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
 import { a1111Name, type Image, type Precision, type Settings, UsageError } from '@diffusion-soup/core';
@@ -58,6 +58,7 @@ export interface Destination {
 
 export function destination(out: string): Destination {
   const path = resolve(out);
+  checkWritable(path);
   const ending = extname(path).toLowerCase();
   const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() || /[/\\]$/.test(out);
   if (isFolder) return { folder: path };
@@ -67,6 +68,18 @@ export function destination(out: string): Destination {
   }
   if (existsSync(path)) throw new UsageError(`--out ${printable(out)} is a file; give a folder or the name of a .png`);
   return { folder: path };
+}
+
+/** Said now rather than after minutes of drawing; nothing is created yet. */
+export function checkWritable(path: string): void {
+  let folder = path;
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  try {
+    if (folder !== path && !statSync(folder).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw diskError(path, error);
+  }
 }
 
 /** A path that does not exist yet: the name, then name-2, name-3 and so on. */

@@ -6,7 +6,6 @@ import { writeFileAtomic } from '../atomic-file.js';
 import { draw, loadingProgress, loadWithProgress, showPicture } from '../drawing.js';
 import { type CommonFlags, collect, parseSeed, wholeNumber, withCommonFlags } from '../flags.js';
 import { adapterName, isSoftware, type OpenGpu, openGpuFor } from '../gpu.js';
-import { contactSheet } from '../image/contact-sheet.js';
 import { encodePng } from '../image/png.js';
 import { type Kitchen, openNamed } from '../ingredients.js';
 import { checkSpace, checkTarget, recipeMetadata, writeMerged } from '../merge-folder.js';
@@ -152,6 +151,7 @@ async function drawRows({ model, all, prompts, steps, seed, out, provenance, out
 }
 
 async function writeSheet(out: string, prompts: readonly string[], pictures: Image[][]) {
+  const { contactSheet } = await import('../image/contact-sheet.js'); // sharp, which nothing else needs
   const title = `One prompt a column, one model a row. The soup is the average of ${SHARDS.join(', ')}.`;
   const sheet = await contactSheet({ title, columns: prompts, rows: ROWS.map(({ label }) => label), pictures });
   const path = join(out, 'sheet.png');

@@ -5,12 +5,12 @@
 import { toFloat32 } from '../checkpoint/dtype.js';
 import type { ModelFolder } from '../checkpoint/model-folder.js';
 import { readBytes } from '../checkpoint/source.js';
-import type { Weights } from '../checkpoint/weights.js';
+import { closeWeights, type Weights } from '../checkpoint/weights.js';
 import { CheckpointError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { toChannelsFirst, toChannelsLast } from '../image/layout.js';
 import { createTextEncoder, createUNet, createVae, type Sample } from '../model/components.js';
-import { blendOf } from '../soup/blend.js';
+import { type Blend, blendOf } from '../soup/blend.js';
 import { compare, type Difference } from './compare.js';
 import { conformPipeline } from './pipeline.js';
 
@@ -62,6 +62,10 @@ export async function blendOfComponent(folder: ModelFolder, component: 'unet' | 
   return blendOf([weights]);
 }
 
+export async function closeBlend(blend: Blend): Promise<void> {
+  for (const { weights } of blend) await closeWeights(weights);
+}
+
 async function* conformTextEncoder(gpu: Gpu, folder: ModelFolder, file: Golden): AsyncGenerator<Difference> {
   const blend = await blendOfComponent(folder, 'text_encoder');
   const encoder = createTextEncoder(gpu, await folder.textEncoderConfig(), blend);
@@ -74,6 +78,7 @@ async function* conformTextEncoder(gpu: Gpu, folder: ModelFolder, file: Golden):
     yield* differences(gpu, file, names, results);
   } finally {
     encoder.destroy();
+    await closeBlend(blend);
   }
 }
 
@@ -93,6 +98,7 @@ async function* conformUNet(gpu: Gpu, folder: ModelFolder, file: Golden): AsyncG
     yield* differences(gpu, file, names, results, ['output']);
   } finally {
     unet.destroy();
+    await closeBlend(blend);
   }
 }
 
@@ -122,6 +128,7 @@ async function* conformVae(gpu: Gpu, folder: ModelFolder, file: Golden): AsyncGe
     }
   } finally {
     vae.destroy();
+    await closeBlend(blend);
   }
 }
 

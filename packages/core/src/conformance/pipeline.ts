@@ -8,7 +8,7 @@ import { createTextEncoder, createUNet, createVae } from '../model/components.js
 import { guidedPredict } from '../pipeline/guidance.js';
 import { initialLatents, makeSchedule, resolveSampler, sampleWith } from '../sampler/index.js';
 import { compare, type Difference } from './compare.js';
-import { BOUNDS, blendOfComponent, type Golden, rowsOf, sampleOf } from './conformance.js';
+import { BOUNDS, blendOfComponent, closeBlend, type Golden, rowsOf, sampleOf } from './conformance.js';
 
 /**
  * `file` holds `init_latents` (standard normal) and `<sampler>.latents`, `<sampler>.image`; its metadata the number
@@ -63,6 +63,7 @@ export async function* conformPipeline(
     }
   } finally {
     for (const component of [encoder, unet, vae]) component.destroy();
+    for (const blend of [textBlend, unetBlend, vaeBlend]) await closeBlend(blend);
   }
 }
 

@@ -1,0 +1,183 @@
+/** `soup merge`: the numbers, the files, and that a target is whole or not there. */
+
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeWeights, f32ToF16Bits, openModelFolder, readBytes, toFloat32, type Weights } from '@diffusion-soup/core';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { copyModel, scratch, soup } from '../support/cli.ts';
+import { diskFolder, PANTRY, REFERENCE } from '../support/files.ts';
+
+let folder: ReturnType<typeof scratch>;
+beforeEach(() => {
+  folder = scratch();
+});
+afterEach(() => folder.remove());
+
+const UNET = 'unet/diffusion_pytorch_model.safetensors';
+const unetOf = async (path: string): Promise<Weights> =>
+  (await (await openModelFolder(diskFolder(path))).weights('unet'))!;
+
+async function tensor(weights: Weights, key: string): Promise<{ bits: Uint16Array; values: Float32Array }> {
+  const { source, offset, byteLength, dtype } = weights.tensors.get(key)!;
+  const bytes = await readBytes(source, offset, byteLength);
+  return { bits: new Uint16Array(bytes.buffer), values: toFloat32(bytes, dtype) };
+}
+
+/** How many f16 numbers lie between two, by their bits in order of size. */
+const ordinal = (bits: number): number => (bits & 0x8000 ? -(bits & 0x7fff) : bits);
+
+describe('the result', () => {
+  test('is the mean, within one unit in the last place of f16, and a whole model', async () => {
+    const out = folder.in('soup');
+    const { code, stdout } = await soup(['merge', 'noto', 'ink', 'fluent', '--weights', '2,1,1', '-o', out, '--json']);
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({
+      folder: out,
+      recipe: { ingredients: [{ name: 'noto', weight: 2 }, { weight: 1 }, { weight: 1 }] },
+    });
+    for (const { path, bytes, sha256 } of result.files) {
+      const content = readFileSync(`${out}/${path}`);
+      expect([content.length, createHash('sha256').update(content).digest('hex')]).toEqual([bytes, sha256]);
+    }
+
+    const merged = await unetOf(out);
+    const sources = await Promise.all(['noto', 'ink', 'fluent'].map((name) => unetOf(`${PANTRY}/${name}`)));
+    let farthest = 0;
+    for (const key of merged.tensors.keys()) {
+      const { bits } = await tensor(merged, key);
+      const [a, b, c] = await Promise.all(sources.map(async (weights) => (await tensor(weights, key)).values));
+      for (let i = 0; i < bits.length; i++) {
+        const mean = f32ToF16Bits(Math.fround(0.5 * a![i]! + 0.25 * b![i]! + 0.25 * c![i]!));
+        farthest = Math.max(farthest, Math.abs(ordinal(bits[i]!) - ordinal(mean)));
+      }
+    }
+    expect(farthest).toBeLessThanOrEqual(1);
+    expect(merged.metadata.format).toBe('pt');
+    expect(JSON.parse(merged.metadata.diffusion_soup!)).toMatchObject({ type: 'diffusion-soup', base: 'base' });
+    await Promise.all([merged, ...sources].map(closeWeights));
+
+    const opened = await openModelFolder(diskFolder(out));
+    expect([...opened.components].sort()).toEqual(['scheduler', 'text_encoder', 'tokenizer', 'unet', 'vae']);
+    for (const file of [
+      'model_index.json',
+      'vae/diffusion_pytorch_model.safetensors',
+      'tokenizer/merges.txt',
+      'unet/config.json',
+    ]) {
+      expect(readFileSync(`${out}/${file}`).equals(readFileSync(`${PANTRY}/base/${file}`))).toBe(true);
+    }
+    expect(folder.files().filter((name) => name.includes('soup-tmp'))).toEqual([]);
+  });
+
+  test('of one model is that model', async () => {
+    expect((await soup(['merge', 'noto', '-o', folder.in('one')])).code).toBe(0);
+    expect(readFileSync(`${folder.in('one')}/${UNET}`).equals(readFileSync(`${PANTRY}/noto/${UNET}`))).toBe(true);
+  });
+
+  test('without a base has the parts there are, and says so', async () => {
+    copyModel(`${PANTRY}/noto`, folder.in('a'));
+    copyModel(`${PANTRY}/ink`, folder.in('b'));
+    const { code, stderr } = await soup(['merge', folder.in('a'), folder.in('b'), '-o', folder.in('out')]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /no ingredient has vae, text_encoder, tokenizer, scheduler: the result is not a whole pipeline/,
+    );
+    expect(existsSync(folder.in('out/model_index.json'))).toBe(false);
+    expect(existsSync(folder.in(`out/${UNET}`))).toBe(true);
+  });
+
+  test('names no part in model_index.json that it does not have', async () => {
+    copyModel(`${PANTRY}/base`, folder.in('a'));
+    const index = JSON.parse(readFileSync(folder.in('a/model_index.json'), 'utf8'));
+    index.safety_checker = ['stable_diffusion', 'StableDiffusionSafetyChecker'];
+    writeFileSync(folder.in('a/model_index.json'), JSON.stringify(index));
+    expect((await soup(['merge', folder.in('a'), 'noto', '-o', folder.in('out')])).code).toBe(0);
+    const written = JSON.parse(readFileSync(folder.in('out/model_index.json'), 'utf8'));
+    expect(written).toMatchObject({ safety_checker: [null, null], unet: ['diffusers', 'UNet2DConditionModel'] });
+    expect((await soup(['merge', folder.in('out'), 'noto', '-o', folder.in('again'), '--dry-run'])).code).toBe(0);
+  });
+
+  test('averages every part that several ingredients have', async () => {
+    const { code, stdout } = await soup([
+      'merge',
+      `${REFERENCE}/sd15-tiny`,
+      `${REFERENCE}/sd15-tiny`,
+      '-o',
+      folder.in('out'),
+      '--json',
+      '-q',
+    ]);
+    expect(code).toBe(0);
+    const averaged = JSON.parse(stdout).components.filter((part: { averaged: boolean }) => part.averaged);
+    expect(averaged.map(({ name }: { name: string }) => name)).toEqual(['unet', 'vae', 'text_encoder']);
+    const [a, b] = [await unetOf(folder.in('out')), await unetOf(`${REFERENCE}/sd15-tiny`)];
+    for (const key of a.tensors.keys()) expect((await tensor(a, key)).values).toEqual((await tensor(b, key)).values);
+    await Promise.all([closeWeights(a), closeWeights(b)]);
+  });
+});
+
+describe('the target', () => {
+  test('is not overwritten, but replaced whole with --force', async () => {
+    const out = folder.in('soup');
+    expect((await soup(['merge', 'noto', '-o', out])).code).toBe(0);
+    const before = readFileSync(`${out}/${UNET}`);
+    const refused = await soup(['merge', 'ink', '-o', out]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/exists and is not empty; add --force/) });
+    expect(readFileSync(`${out}/${UNET}`).equals(before)).toBe(true);
+    expect((await soup(['merge', 'ink', '-o', out, '--force'])).code).toBe(0);
+    expect(readFileSync(`${out}/${UNET}`).equals(readFileSync(`${PANTRY}/ink/${UNET}`))).toBe(true);
+    expect(folder.files().filter((name) => /soup-(tmp|old)/.test(name))).toEqual([]);
+  });
+
+  test('stays when it is no model folder, even with --force', async () => {
+    mkdirSync(folder.in('home'));
+    writeFileSync(folder.in('home/thesis.txt'), 'years of work');
+    const { code, stderr } = await soup(['merge', 'noto', '-o', folder.in('home'), '--force']);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/holds thesis.txt, which is no part of a model/)]);
+    expect(folder.files()).toEqual(['thesis.txt']);
+  });
+
+  test('is not an ingredient, however it is called', async () => {
+    copyModel(`${PANTRY}/noto`, folder.in('a'));
+    symlinkSync(folder.in('a'), folder.in('link'));
+    for (const target of ['a', 'link', 'a/inside']) {
+      const { code, stderr } = await soup(['merge', folder.in('a'), 'ink', '-o', folder.in(target), '--force']);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/lie in each other/)]);
+    }
+  });
+
+  test('is not touched by a dry run', async () => {
+    const { code, stdout } = await soup(['merge', 'noto', 'ink', '-o', folder.in('out'), '--dry-run', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      dryRun: true,
+      files: expect.arrayContaining([expect.objectContaining({ path: UNET })]),
+    });
+    expect(folder.files()).toEqual([]);
+  });
+
+  test('is not there when merging fails half-way, or is stopped', async () => {
+    copyModel(`${PANTRY}/noto`, folder.in('a'));
+    const before = folder.files();
+    const stop = new AbortController();
+    const stopped = await soup(['merge', folder.in('a'), 'ink', 'fluent', '-o', folder.in('out')], {
+      terminal: true,
+      stop,
+      onStderr: (all) => all.includes('merging') && stop.abort('SIGTERM'),
+    });
+    expect(stopped.code).toBe(143);
+    expect(folder.files()).toEqual(before);
+
+    let cut = false;
+    const failed = await soup(['merge', folder.in('a'), 'ink', 'fluent', '-o', folder.in('out')], {
+      terminal: true,
+      onStderr(all) {
+        if (!cut && all.includes('merging')) truncateSync(folder.in(`a/${UNET}`), 1_000_000);
+        cut ||= all.includes('merging');
+      },
+    });
+    expect([failed.code, failed.stderr]).toEqual([3, expect.stringMatching(/changed while it was read/)]);
+    expect(folder.files()).toEqual(before);
+  });
+});
