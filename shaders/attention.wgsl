@@ -4,7 +4,8 @@
 //   q, y   (images, queries, channels)
 //   k, v   (images, keys, channels)      channels = heads * HEAD_VECS * WIDTH
 //
-// One thread per query and head; the threads of a workgroup read the same keys and values (one broadcast).
+// One thread per query and head; the threads of a workgroup want the same keys and values, and lanes of a subgroup
+// share what they read, as in matmul.wgsl. KEYS is a multiple of SUBGROUP.
 // Scores, maximum and sums are f32. With CAUSAL a query sees the keys up to its own position.
 
 struct Params {
@@ -27,11 +28,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let query = group.x * WORKGROUP + lane;
   let head = group.y;
   let image = group.z;
-  if (query >= params.queries) {
+  // Subgroups leave whole: a lane without a query of its own still reads for the others.
+  if (query - lane % SUBGROUP >= params.queries) {
     return;
   }
   let row = params.heads * HEAD_VECS;
-  let q_start = (image * params.queries + query) * row + head * HEAD_VECS;
+  let q_start = (image * params.queries + min(query, params.queries - 1)) * row + head * HEAD_VECS;
   let k_start = image * params.keys * row + head * HEAD_VECS;
 
   var query_vec: array<Vec, HEAD_VECS>;
@@ -44,15 +46,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var first = 0u; first < params.keys; first += KEYS) {
     // Scores of the next KEYS keys; those past the end weigh nothing.
     var score: array<f32, KEYS>;
+    for (var c = 0u; c < KEYS; c += SUBGROUP) {
+      let at = k_start + min(first + c + lane % SUBGROUP, params.keys - 1) * row;
+      for (var d = 0u; d < HEAD_VECS; d++) {
+        let mine = Vec(k[at + d]);
+        for (var i = 0u; i < SUBGROUP; i++) {
+          score[c + i] += inner(query_vec[d], from_lane(mine, i));
+        }
+      }
+    }
     var tile_highest = highest;
     for (var j = 0u; j < KEYS; j++) {
       let key = first + j;
-      let at = k_start + min(key, params.keys - 1) * row;
-      var s = 0.0;
-      for (var d = 0u; d < HEAD_VECS; d++) {
-        s += inner(query_vec[d], Vec(k[at + d]));
-      }
-      score[j] = select(s, LOWEST, key >= params.keys || (CAUSAL && key > query));
+      score[j] = select(score[j], LOWEST, key >= params.keys || (CAUSAL && key > query));
       tile_highest = max(tile_highest, score[j]);
     }
     let fade = exp(highest - tile_highest);
@@ -62,15 +68,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       sum[d] *= fade;
     }
     for (var j = 0u; j < KEYS; j++) {
-      let at = k_start + min(first + j, params.keys - 1) * row;
-      let weight = exp(score[j] - highest);
-      total += weight;
+      score[j] = exp(score[j] - highest);
+      total += score[j];
+    }
+    for (var c = 0u; c < KEYS; c += SUBGROUP) {
+      let at = k_start + min(first + c + lane % SUBGROUP, params.keys - 1) * row;
       for (var d = 0u; d < HEAD_VECS; d++) {
-        sum[d] += weight * Vec(v[at + d]);
+        let mine = Vec(v[at + d]);
+        for (var i = 0u; i < SUBGROUP; i++) {
+          sum[d] += score[c + i] * from_lane(mine, i);
+        }
       }
     }
   }
-  for (var d = 0u; d < HEAD_VECS; d++) {
-    y[q_start + d] = to_y_vec(sum[d] / total);
+  if (query < params.queries) {
+    for (var d = 0u; d < HEAD_VECS; d++) {
+      y[q_start + d] = to_y_vec(sum[d] / total);
+    }
   }
 }

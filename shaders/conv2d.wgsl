@@ -8,8 +8,8 @@
 //   residual, y   (images, out_height, out_width, columns)
 //
 // One thread computes 4 output channels of ROWS consecutive pixels. The threads of a workgroup lie along the
-// channels, so that all of them read the same pixels (one broadcast) and neighbouring weights. Where
-// `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest
+// channels, so that all of them want the same pixels and neighbouring weights; lanes of a subgroup share what they
+// read, as in matmul.wgsl. Where `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest
 // neighbour, as it is read. Sums are f32.
 
 struct Params {
@@ -43,7 +43,8 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first_column = (group.x * WORKGROUP + lane) * 4;
   let first_row = (group.z * 65535 + group.y) * ROWS;
-  if (first_column >= params.columns || first_row >= params.rows) {
+  // Subgroups leave whole: a lane without a column of its own still reads for the others.
+  if (first_column - lane % SUBGROUP * 4 >= params.columns || first_row >= params.rows) {
     return;
   }
   let pixels = params.out_height * params.out_width;
@@ -76,11 +77,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         x_at[r] = select(0u, ((image[r] + in_y) * params.in_width + in_x) * params.channels, is_in);
         inside[r] = select(0.0, 1.0, is_in);
       }
-      for (var k = 0u; k < params.channels; k++) {
-        let columns = Columns(weight_vec(w[w_at.x]), weight_vec(w[w_at.y]), weight_vec(w[w_at.z]), weight_vec(w[w_at.w]));
-        w_at += params.columns;
+      for (var first = 0u; first < params.channels; first += SUBGROUP) {
+        let mine = min(first + lane % SUBGROUP, params.channels - 1);
+        var rows: array<Vec, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
-          sum[r] += (inside[r] * Vec(x[x_at[r] + k])) * columns;
+          rows[r] = inside[r] * Vec(x[x_at[r] + mine]);
+        }
+        for (var i = 0u; i < min(SUBGROUP, params.channels - first); i++) {
+          let columns = Columns(weight_vec(w[w_at.x]), weight_vec(w[w_at.y]), weight_vec(w[w_at.z]), weight_vec(w[w_at.w]));
+          w_at += params.columns;
+          for (var r = 0u; r < ROWS; r++) {
+            sum[r] += from_lane(rows[r], i) * columns;
+          }
         }
       }
     }
@@ -88,7 +96,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   for (var r = 0u; r < ROWS; r++) {
     let row = first_row + r;
-    if (row < params.rows) {
+    if (row < params.rows && first_column < params.columns) {
       let y_start = row * params.columns + first_column;
       for (var c = 0u; c < min(4u, params.columns - first_column); c++) {
         y[y_start + c] = to_y(finish(sum[r][c], first_column + c, row, y_start + c));

@@ -7,7 +7,8 @@
 //   residual, y   (batch, rows, columns)
 //
 // One thread computes 4 columns of ROWS rows. The threads of a workgroup lie along the columns, so that all of
-// them read the same x (one broadcast) and neighbouring w. Batch z is head z % heads of image z / heads.
+// them want the same x and neighbouring w. Where SUBGROUP is above 1, each lane of a subgroup reads one vector of x
+// and hands it to the others (from_lane): on processors that fetch for every lane apart, loads cost the most. Batch z is head z % heads of image z / heads.
 // Strides count vectors for x and w, elements for y. Sums are f32.
 
 struct Params {
@@ -48,7 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let is_folded = params.row_groups > 65535;
   let batch = select(group.z, 0, is_folded);
   let first_row = (group.y + select(0, group.z * 65535, is_folded)) * ROWS;
-  if (first_column >= params.columns || first_row >= params.rows) {
+  // Subgroups leave whole: a lane without a column of its own still reads for the others.
+  if (first_column - lane % SUBGROUP * 4 >= params.columns || first_row >= params.rows) {
     return;
   }
   let image = batch / params.heads;
@@ -65,17 +67,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var w_at = vec4u(w_start) + min(vec4u(first_column) + vec4u(0, 1, 2, 3), vec4u(last)) * params.w_column;
 
   var sum: array<vec4f, ROWS>;
-  for (var k = 0u; k < params.inner; k++) {
-    let columns = Columns(weight_vec(w[w_at.x]), weight_vec(w[w_at.y]), weight_vec(w[w_at.z]), weight_vec(w[w_at.w]));
-    w_at += params.w_inner;
+  for (var first = 0u; first < params.inner; first += SUBGROUP) {
+    let mine = min(first + lane % SUBGROUP, params.inner - 1);
+    var rows: array<Vec, ROWS>;
     for (var r = 0u; r < ROWS; r++) {
-      sum[r] += Vec(x[x_at[r] + k]) * columns;
+      rows[r] = Vec(x[x_at[r] + mine]);
+    }
+    for (var i = 0u; i < min(SUBGROUP, params.inner - first); i++) {
+      let columns = Columns(weight_vec(w[w_at.x]), weight_vec(w[w_at.y]), weight_vec(w[w_at.z]), weight_vec(w[w_at.w]));
+      w_at += params.w_inner;
+      for (var r = 0u; r < ROWS; r++) {
+        sum[r] += from_lane(rows[r], i) * columns;
+      }
     }
   }
 
   for (var r = 0u; r < ROWS; r++) {
     let row = first_row + r;
-    if (row < params.rows) {
+    if (row < params.rows && first_column < params.columns) {
       let y_start = image * params.y_image + head * params.y_head + row * params.y_row + first_column;
       for (var c = 0u; c < min(4u, params.columns - first_column); c++) {
         y[y_start + c] = to_y(finish(sum[r][c] * params.scale, first_column + c, row, y_start + c));

@@ -22,9 +22,10 @@ function variantsOf(elem: Precision): Record<ShaderName, Variant[]> {
   const codes = activations.map((_, ACTIVATION) => ACTIVATION);
   const products: Variant[] = mixes(['x', 'residual', 'y'], elem).flatMap((mixed) => {
     const types = { ...mixed, shift: elem };
-    const constants = (ACTIVATION: number) => ({ WORKGROUP: 32, ROWS: 4, ACTIVATION });
+    const constants = (ACTIVATION: number) => ({ WORKGROUP: 32, ROWS: 8, ACTIVATION });
     return codes.flatMap((code) => [
       { types, width: 4 as const, weights: 'pairs' as const, constants: constants(code) },
+      { types, width: 4 as const, weights: 'pairs' as const, subgroup: 8, constants: constants(code) },
       { types, width: 4 as const, constants: constants(code) },
       { types: { ...types, w: elem }, width: 1 as const, constants: constants(code) },
     ]);
@@ -42,6 +43,7 @@ function variantsOf(elem: Precision): Record<ShaderName, Variant[]> {
       [true, false].map((CAUSAL) => ({
         types: { q: elem, k: elem, v: elem, y: elem },
         width,
+        subgroup: CAUSAL ? 1 : 8,
         constants: { WORKGROUP, HEAD_VECS, KEYS: 8, CAUSAL },
       })),
     ),

@@ -20,6 +20,8 @@ export interface Gpu {
    * off the mean and leaves the error.
    */
   readonly residual: Precision;
+  /** Lanes of a subgroup that should share what they read; 1 where that does not pay or cannot be relied on. */
+  readonly subgroup: number;
   readonly memory: Memory;
   /** Pipelines made so far, by shader and variant. */
   readonly pipelines: Map<string, Pipeline>;
@@ -70,6 +72,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
     device,
     precision,
     residual: precision,
+    subgroup: sharingLanes(device),
     memory,
     pipelines: new Map(),
     activations: [],
@@ -94,6 +97,15 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
       buffer.destroy();
     },
   };
+}
+
+/** Wide subgroups are graphics cards, which read one address for all lanes at once; narrow ones are CPUs, which do not. */
+const NARROW = 8;
+
+function sharingLanes({ features, adapterInfo }: GPUDevice): number {
+  const { subgroupMinSize = 0, subgroupMaxSize = 0 } = adapterInfo ?? {};
+  const isFixed = features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
+  return isFixed && subgroupMinSize > 1 && subgroupMinSize <= NARROW ? subgroupMinSize : 1;
 }
 
 /** Remembers what the device says went wrong, and turns it into errors at the next wait. */

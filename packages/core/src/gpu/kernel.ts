@@ -20,6 +20,8 @@ export interface Variant {
   readonly width?: 1 | 4;
   /** What the weights at binding `w` are: f16 pairs in u32, or numbers of w's type. */
   readonly weights?: 'pairs' | 'numbers';
+  /** Lanes that share what they read (from_lane); 1 for none. */
+  readonly subgroup?: number;
   /** Named constants: tile sizes, which activation. */
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
@@ -81,11 +83,19 @@ const SATURATE = 'const LARGEST_F16 = 65504.0;';
  * to_y_vec, by which results are stored; Vec, Columns and inner for arithmetic; the activations; the constants.
  */
 export function prelude(source: KernelSource, variant: Variant): string {
-  const { types = {}, width = 4, weights = 'numbers', constants = {} } = variant;
+  const { types = {}, width = 4, weights = 'numbers', subgroup = 1, constants = {} } = variant;
   const tensors = source.bindings.filter(({ type }) => type !== 'uniform');
   const typeOf = (name: string): StorageType => types[name] ?? 'f32';
   const lines = [`const WIDTH = ${width}u;`, SATURATE, width === 4 ? VECTORS : NUMBERS, ACTIVATE];
+  lines.push(`const SUBGROUP = ${subgroup}u;`);
+  // Whole subgroups may leave early, which the compiler cannot see to be safe.
+  if (subgroup > 1) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
   if (tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');
+  lines.push(
+    subgroup > 1
+      ? 'fn from_lane(v: Vec, lane: u32) -> Vec { return subgroupShuffle(v, lane); }'
+      : 'fn from_lane(v: Vec, lane: u32) -> Vec { return v; }',
+  );
   for (const { name } of tensors) {
     const type = typeOf(name);
     const stem = `${name[0]!.toUpperCase()}${name.slice(1)}`;

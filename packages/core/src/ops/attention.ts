@@ -6,7 +6,7 @@ import { batchedMatmul } from './matmul.js';
 /** The widest head whose query and sum fit a thread's registers. SD 1.x has 40, 80 and 160; SD 2.x has 64. */
 const WIDEST_IN_REGISTERS = 160;
 const WORKGROUP = 64;
-/** Keys looked at between two corrections of the running maximum. */
+/** Keys looked at between two corrections of the running maximum: as many as the widest subgroup that shares. */
 const KEYS = 8;
 
 export interface AttentionOptions {
@@ -37,6 +37,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
     dispatch: () => ({
       variant: {
         width,
+        subgroup: graph.gpu.subgroup,
         constants: { WORKGROUP, HEAD_VECS: headWidth / width, KEYS, CAUSAL: causal },
       },
       params: { queries, keys, heads, scale },

@@ -44,6 +44,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
         width: w.width,
         weights: w.packed ? 'pairs' : 'numbers',
         constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
+        subgroup: graph.gpu.subgroup,
       },
       params: {
         ...epilogueParams(node),

@@ -5,7 +5,7 @@ import { call, elementCount, graphOf, type Node, type StorageType, show, type Te
 import type { Matrix } from './weights.js';
 
 /** Rows that one thread computes: as many as keep its sums in registers. */
-export const ROWS = 4;
+export const ROWS = 8;
 
 /** Threads along the columns, 4 columns each. One size for all, since software drivers compile for a second. */
 export const COLUMN_THREADS = 32;
@@ -80,6 +80,7 @@ export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: Batche
         width,
         weights: options.weights,
         constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
+        subgroup: graph.gpu.subgroup,
       },
       params: {
         ...epilogueParams(node),
