@@ -44,8 +44,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var highest = LOWEST;
   var total = 0.0;
   for (var first = 0u; first < params.keys; first += KEYS) {
-    // Scores of the next KEYS keys; those past the end weigh nothing.
-    var score: array<f32, KEYS>;
+    // Scores of the next KEYS keys; those past the end weigh nothing. The zeros are written out: without them the
+    // variable keeps its values from one turn of the loop to the next on lavapipe.
+    var score = array<f32, KEYS>();
     for (var c = 0u; c < KEYS; c += SUBGROUP) {
       let at = k_start + min(first + c + lane % SUBGROUP, params.keys - 1) * row;
       for (var d = 0u; d < HEAD_VECS; d++) {

@@ -85,7 +85,8 @@ const SATURATE = 'const LARGEST_F16 = 65504.0;';
 export function prelude(source: KernelSource, variant: Variant): string {
   const { types = {}, width = 4, weights = 'numbers', subgroup = 1, constants = {} } = variant;
   const tensors = source.bindings.filter(({ type }) => type !== 'uniform');
-  const typeOf = (name: string): StorageType => types[name] ?? 'f32';
+  // Pairs of halves in u32 need no f16 of the device.
+  const typeOf = (name: string): StorageType => (name === 'w' && weights === 'pairs' ? 'f32' : (types[name] ?? 'f32'));
   const lines = [`const WIDTH = ${width}u;`, SATURATE, width === 4 ? VECTORS : NUMBERS, ACTIVATE];
   lines.push(`const SUBGROUP = ${subgroup}u;`);
   // Whole subgroups may leave early, which the compiler cannot see to be safe.
