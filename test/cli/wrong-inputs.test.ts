@@ -120,7 +120,12 @@ const files: Case[] = [
 
 const others: Case[] = [
   ['models that do not fit', 4, /blockOutChannels is .* Only models of the same architecture/, merge(SD15, SD21)],
-  ['models that do not fit, drawn with', 4, /predicts epsilon but .*sd21-tiny predicts v_prediction/, ['generate', `${SD15}+${SD21}`, '-p', 'x']],
+  [
+    'models that do not fit, drawn with',
+    4,
+    /predicts epsilon but .*sd21-tiny predicts v_prediction/,
+    ['generate', `${SD15}+${SD21}`, '-p', 'x'],
+  ],
   ['an adapter that is not there', 5, /No adapter has "nonsense" in its name/, draw('--adapter', 'nonsense')],
   ['too little memory', 6, /budget of/, draw('--memory', '1MB')],
   [
