@@ -28,7 +28,9 @@ export interface Plan {
   /** Runs everything once: numbers in, numbers out, all f32 in row-major order. */
   run(inputs: Arrays): Promise<Record<string, Float32Array>>;
   /** Runs everything once, waiting after each kernel: where the time goes. Milliseconds include the wait. */
-  profile(inputs: Arrays): Promise<{ readonly kernel: string; readonly shape: readonly number[]; readonly ms: number }[]>;
+  profile(
+    inputs: Arrays,
+  ): Promise<{ readonly kernel: string; readonly shape: readonly number[]; readonly ms: number }[]>;
   /** Gives back the plan's own buffers; shared activation buffers stay for the next plan. */
   destroy(): void;
 }

@@ -1,6 +1,6 @@
 /** The text encoder (CLIP: Radford et al. 2021; transformers CLIPTextModel), bottom-up. */
 import type { ClipTextConfig } from '../checkpoint/configs.js';
-import { cast, graphOf, type Tensor, tap } from '../gpu/graph.js';
+import { type Tensor, tap } from '../gpu/graph.js';
 import { attention } from '../ops/attention.js';
 import { activate, add } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
@@ -31,7 +31,7 @@ export function clipText(w: WeightScope, config: ClipTextConfig): ClipText {
 
   const forward = (tokens: Tensor): ClipOutput => {
     const seen = { ...positions, shape: [tokens.shape[1]!, channels] }; // a shorter text sees the first positions
-    let h = add(cast(tokens, graphOf(tokens).gpu.precision), seen);
+    let h = add(tokens, seen);
     const hiddenStates = [h];
     for (const layer of layers) {
       h = layer(h);

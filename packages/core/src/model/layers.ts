@@ -2,7 +2,7 @@
  * Layers: weights in, function out. Each names its weights as the checkpoint does and shows its result under its
  * module's name to whoever asks (`tap`), which is how conformance is checked layer by layer.
  */
-import { type Tensor, tap } from '../gpu/graph.js';
+import { type StorageType, type Tensor, tap } from '../gpu/graph.js';
 import { type Conv2dOptions, conv2d as conv2dOp } from '../ops/conv2d.js';
 import { matmul } from '../ops/matmul.js';
 import { groupNorm as groupNormOp, layerNorm as layerNormOp } from '../ops/norms.js';
@@ -10,11 +10,11 @@ import type { WeightScope } from '../soup/parameters.js';
 
 export type Layer = (x: Tensor) => Tensor;
 
-/** y = x · weightᵀ + bias. x (..., inChannels) -> (..., outChannels). */
-export function linear(w: WeightScope, inChannels: number, outChannels: number): Layer {
+/** y = x · weightᵀ + bias. x (..., inChannels) -> (..., outChannels), stored as `type` or as activations are. */
+export function linear(w: WeightScope, inChannels: number, outChannels: number, type?: StorageType): Layer {
   const weight = w.matrix('weight', outChannels, inChannels);
   const bias = w.has('bias') ? w.vector('bias', [outChannels]) : undefined;
-  return (x) => tap(w.path, matmul(x, weight, bias));
+  return (x) => tap(w.path, matmul(x, weight, bias, type));
 }
 
 /** Convolution over x (N, H, W, inChannels); padding keeps the size at stride 1. */

@@ -17,7 +17,8 @@ export interface ResnetOptions {
 export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, eps, timeChannels }: ResnetOptions) {
   const norm1 = groupNorm(w.at('norm1'), inChannels, groups, eps);
   const conv1 = conv2d(w.at('conv1'), inChannels, outChannels);
-  const timeProj = timeChannels === undefined ? undefined : linear(w.at('time_emb_proj'), timeChannels, outChannels);
+  const timeProj =
+    timeChannels === undefined ? undefined : linear(w.at('time_emb_proj'), timeChannels, outChannels, 'f32');
   const norm2 = groupNorm(w.at('norm2'), outChannels, groups, eps);
   const conv2 = conv2d(w.at('conv2'), outChannels, outChannels);
   const shortcut =
@@ -39,6 +40,7 @@ export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, e
 /** Half the size, by a convolution of stride 2. Padding 0 means one zero at the right and the bottom. */
 export function downsample(w: WeightScope, channels: number, padding: number) {
   const conv = conv2d(w.at('conv'), channels, channels, {
+    type: 'residual',
     stride: 2,
     padding: padding === 0 ? [0, 1, 1, 0] : [padding, padding, padding, padding],
   });
@@ -47,7 +49,7 @@ export function downsample(w: WeightScope, channels: number, padding: number) {
 
 /** Nearest-neighbour scaling to `size` (height, width), then a convolution. */
 export function upsample(w: WeightScope, channels: number) {
-  const conv = conv2d(w.at('conv'), channels, channels);
+  const conv = conv2d(w.at('conv'), channels, channels, { type: 'residual' });
   return (x: Tensor, size: readonly [number, number] = [x.shape[1]! * 2, x.shape[2]! * 2]): Tensor =>
     tap(w.path, conv(x, { upsampleTo: size }));
 }

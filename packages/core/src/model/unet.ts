@@ -3,7 +3,7 @@
  * Any number of levels, layers, heads and transformer blocks: everything comes from unet/config.json.
  */
 import type { UNetConfig } from '../checkpoint/configs.js';
-import { cast, graphOf, type Tensor, tap } from '../gpu/graph.js';
+import { type Tensor, tap } from '../gpu/graph.js';
 import { concat, silu, timestepEmbedding } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
 import { conv2d, groupNorm, linear, times } from './layers.js';
@@ -41,7 +41,10 @@ export function unet(w: WeightScope, config: UNetConfig) {
     transformer2d(at, { ...level, layers: level.transformerLayers, groups });
 
   const embedTime = timeEmbedding(w.at('time_embedding'), firstChannels, config);
-  const convIn = conv2d(w.at('conv_in'), config.inChannels, firstChannels, { kernel: config.convInKernel });
+  const convIn = conv2d(w.at('conv_in'), config.inChannels, firstChannels, {
+    kernel: config.convInKernel,
+    type: 'residual',
+  });
 
   // Channels of what the down path leaves for the up path, in the order in which it is made.
   const skipChannels = [firstChannels];
@@ -124,23 +127,21 @@ export function unet(w: WeightScope, config: UNetConfig) {
 
   /** sample (N, H, W, inChannels), timestep (N), context (N, T, contextChannels) -> (N, H, W, outChannels). */
   return (sample: Tensor, timestep: Tensor, context: Tensor): Tensor => {
-    const { precision } = graphOf(sample).gpu;
-    const text = cast(context, precision);
     // Every residual block wants silu(temb): once is enough.
     const temb = silu(embedTime(timestep));
-    let h = convIn(cast(sample, precision));
+    let h = convIn(sample);
     const skips = [h];
-    for (const block of downBlocks) h = block(h, temb, text, skips);
-    if (midBlock) h = midBlock(h, temb, text);
-    for (const block of upBlocks) h = block(h, temb, text, skips);
+    for (const block of downBlocks) h = block(h, temb, context, skips);
+    if (midBlock) h = midBlock(h, temb, context);
+    for (const block of upBlocks) h = block(h, temb, context, skips);
     return convOut(silu(normOut(h)));
   };
 }
 
-/** Sinusoids of the timestep, through two linear layers. (N) -> (N, 4 * channels). */
+/** Sinusoids of the timestep, through two linear layers. (N) -> (N, 4 * channels); f32, since every block adds it. */
 function timeEmbedding(w: WeightScope, channels: number, { flipSinToCos, freqShift }: UNetConfig) {
-  const linear1 = linear(w.at('linear_1'), channels, channels * TIME_CHANNELS_FACTOR);
-  const linear2 = linear(w.at('linear_2'), channels * TIME_CHANNELS_FACTOR, channels * TIME_CHANNELS_FACTOR);
+  const linear1 = linear(w.at('linear_1'), channels, channels * TIME_CHANNELS_FACTOR, 'f32');
+  const linear2 = linear(w.at('linear_2'), channels * TIME_CHANNELS_FACTOR, channels * TIME_CHANNELS_FACTOR, 'f32');
   return (timestep: Tensor): Tensor =>
     tap(w.path, linear2(silu(linear1(timestepEmbedding(timestep, { channels, flip: flipSinToCos, freqShift })))));
 }

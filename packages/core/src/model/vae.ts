@@ -1,6 +1,6 @@
 /** The autoencoder between pictures and latents (Rombach et al. 2022; diffusers AutoencoderKL), bottom-up. */
 import type { VaeConfig } from '../checkpoint/configs.js';
-import { cast, graphOf, reshape, type Tensor, tap } from '../gpu/graph.js';
+import { reshape, type Tensor, tap } from '../gpu/graph.js';
 import { attention } from '../ops/attention.js';
 import { add, silu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
@@ -35,7 +35,7 @@ export function vaeEncoder(w: WeightScope, config: VaeConfig) {
   const quantConv = config.useQuantConv ? conv2d(w.at('quant_conv'), moments, moments, { kernel: 1 }) : identity;
 
   return (image: Tensor): Tensor => {
-    let h = convIn(cast(image, graphOf(image).gpu.precision));
+    let h = convIn(image);
     for (const block of blocks) h = block(h);
     h = mid(h);
     return quantConv(tap(at.path, convOut(silu(normOut(h)))));
@@ -70,7 +70,7 @@ export function vaeDecoder(w: WeightScope, config: VaeConfig) {
   const convOut = conv2d(at.at('conv_out'), last, config.outChannels, { type: 'f32' });
 
   return (latents: Tensor): Tensor => {
-    let h = convIn(postQuantConv(cast(latents, graphOf(latents).gpu.precision)));
+    let h = convIn(postQuantConv(latents));
     h = mid(h);
     for (const block of blocks) h = block(h);
     return tap(at.path, convOut(silu(normOut(h))));

@@ -11,8 +11,11 @@ export interface Conv2dOptions {
   readonly padding?: readonly [number, number, number, number];
   /** Scale the input to this height and width by nearest neighbour first. */
   readonly upsampleTo?: readonly [number, number];
-  /** What the result is stored as; by default what activations are. A network's last layer keeps all of f32. */
-  readonly type?: StorageType;
+  /**
+   * What the result is stored as; by default what activations are. A network's last layer keeps all of f32, and what
+   * begins a residual path is stored as its sums are.
+   */
+  readonly type?: StorageType | 'residual';
 }
 
 /** y (N, H', W', rows of w) from x (N, H, W, C). */
@@ -31,7 +34,8 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   const rows = images * outHeight * outWidth;
   const rowGroups = Math.ceil(rows / ROWS);
   const graph = graphOf(x);
-  const type = options.type ?? graph.gpu.precision;
+  const { precision, residual } = graph.gpu;
+  const type = options.type === 'residual' ? residual : (options.type ?? precision);
 
   return call(graph, {
     kernel: 'conv2d',

@@ -12,6 +12,7 @@ export function activate(activation: Activation, x: Tensor): Tensor {
     kernel: 'unary',
     inputs: { x },
     shape: x.shape,
+    type: x.storage.type,
     activation,
     dispatch: (node) => ({
       variant: { constants: { ACTIVATION: activationCode(node.activation) } },
@@ -112,6 +113,7 @@ export function timestepEmbedding(
     kernel: 'timestep-embedding',
     inputs: { x: t },
     shape: [t.shape[0]!, channels],
+    type: 'f32',
     dispatch: () => ({
       variant: { constants: { FLIP: flip } },
       params: { size, channels, freq_shift: freqShift },

@@ -10,8 +10,8 @@ export const ROWS = 8;
 /** Threads along the columns, 4 columns each. One size for all, since software drivers compile for a second. */
 export const COLUMN_THREADS = 32;
 
-/** y = x · wᵀ + bias over the last dimension of x. x (..., inner), w (columns, inner), bias (columns). */
-export function matmul(x: Tensor, w: Matrix, bias?: Tensor): Tensor {
+/** y = x · wᵀ + bias over the last dimension of x. x (..., inner), w (columns, inner), bias (columns). `type`: what to store y as. */
+export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType): Tensor {
   const inner = x.shape.at(-1)!;
   if (inner !== w.inner) {
     throw new IncompatibleError(`${w.data.storage.label} takes ${w.inner} channels; its input is ${show(x.shape)}`);
@@ -22,6 +22,7 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor): Tensor {
     w: w.data,
     bias,
     shape: [...x.shape.slice(0, -1), w.rows],
+    type,
     rows,
     columns: w.rows,
     inner,
