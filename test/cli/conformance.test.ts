@@ -1,8 +1,11 @@
 /** `soup conformance`: a table and an exit code. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { copyModel, scratch, soup } from '../support/cli.ts';
 import { REFERENCE } from '../support/files.ts';
+
+// On a machine that has never run them, drivers take minutes to compile the shaders.
+vi.setConfig({ testTimeout: 900_000 });
 
 const folder = scratch();
 const model = folder.in('model');

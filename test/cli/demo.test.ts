@@ -1,8 +1,11 @@
 /** `soup demo`: the sheet, the pictures, the soup; and that it can be run again. */
 import { readFileSync } from 'node:fs';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { readPngText } from '../../packages/cli/src/image/png.ts';
 import { scratch, soup } from '../support/cli.ts';
+
+// On a machine that has never run them, drivers take minutes to compile the shaders.
+vi.setConfig({ testTimeout: 900_000 });
 
 const out = scratch();
 afterAll(() => out.remove());

@@ -4,9 +4,12 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { copyModel, scratch, soup } from '../support/cli.ts';
 import { PANTRY, REFERENCE } from '../support/files.ts';
+
+// On a machine that has never run them, drivers take minutes to compile the shaders.
+vi.setConfig({ testTimeout: 900_000 });
 
 const bad = scratch();
 const out = scratch();

@@ -11,7 +11,7 @@ import {
 import type { OpenGpu } from './gpu.js';
 import { pictureMode, terminalPicture } from './image/terminal-picture.js';
 import type { Kitchen } from './ingredients.js';
-import type { Output } from './output.js';
+import type { Output, Stream } from './output.js';
 import { byteProgress, formatSeconds, type StepClock, stepClock } from './progress.js';
 
 const PART_NAMES: Readonly<Record<WeightedComponent, string>> = {
@@ -78,7 +78,9 @@ export async function draw(
       if (onStep) onStep();
       else {
         const preview = event.previews?.[0] && previewOf(event.previews[0], output);
-        output.status(`${prefix}${clock.line(event.step, event.steps)}`, preview);
+        const line =
+          event.step < event.steps ? clock.line(event.step, event.steps) : `step ${event.steps} done, decoding`;
+        output.status(`${prefix}${line}`, preview);
       }
     } else {
       await onImage(event.image, event.seed, settings!);
@@ -94,20 +96,23 @@ const previewMode = (...[stream, env]: Parameters<typeof pictureMode>) =>
   pictureMode(stream, env, { graphics: { kitty: false, iterm2: false, sixel: false } });
 
 function previewOf(image: Image, { io }: Output): string {
-  const { columns = 80, rows = 24 } = io.stderr;
   return terminalPicture(image, {
-    columns: Math.min(columns - 1, 64),
-    rows: Math.max(1, Math.min(rows - 3, 32)),
+    columns: Math.min(widthOf(io.stderr), 64),
+    rows: Math.min(heightOf(io.stderr), 32),
     mode: previewMode(io.stderr, io.env),
   });
 }
+
+// Some terminals say that they have 0 columns and rows.
+const widthOf = ({ columns }: Stream): number => (columns || 80) - 1;
+const heightOf = ({ rows }: Stream): number => Math.max(1, (rows || 24) - 4);
 
 /** Shows a finished picture where the results go, if that is a terminal. */
 export function showPicture(image: Parameters<typeof terminalPicture>[0], output: Output, most = 64): void {
   const { stdout, env } = output.io;
   const text = terminalPicture(image, {
-    columns: Math.min((stdout.columns ?? 80) - 1, most),
-    rows: Math.max(1, (stdout.rows ?? 24) - 4),
+    columns: Math.min(widthOf(stdout), most),
+    rows: heightOf(stdout),
     mode: pictureMode(stdout, env),
   });
   if (text) output.show(text);

@@ -109,7 +109,7 @@ export function createOutput(io: Io, { json = false, quiet = false, color = true
         return;
       }
       wipe();
-      const lines = [...(picture ? picture.split('\n') : []), text.slice(0, (stderr.columns ?? 80) - 1)];
+      const lines = [...(picture ? picture.split('\n') : []), text.slice(0, (stderr.columns || 80) - 1)];
       stderr.write(lines.join('\n'));
       liveLines = lines.length;
     },

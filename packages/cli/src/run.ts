@@ -23,7 +23,7 @@ export function buildProgram(io: Io, run: Run): Command {
     .helpOption('-h, --help', 'explain a command')
     .helpCommand('help [command]', 'explain a command')
     .exitOverride()
-    .configureHelp({ helpWidth: Math.min(io.stdout.columns ?? 100, 120) })
+    .configureHelp({ helpWidth: Math.min(io.stdout.columns || 100, 120) })
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
       writeErr: (text) => void io.stderr.write(text),
