@@ -25,18 +25,22 @@ describe.each(tiers)('%s', (precision) => {
   });
 
   describe.each(models)('%s', (model) => {
-    test.each(goldenKinds)('%s', async (kind) => {
-      const path = `${REFERENCE}/${model}`;
-      const file = async (name: typeof kind) =>
-        golden(await openSafetensors(await fileSource(`${path}/${goldenFile(name)}`)));
-      const folder = await openModelFolder(diskFolder(path));
-      const results = [];
-      for await (const result of conform(gpu, folder, kind, await file(kind), await file('text_encoder'))) {
-        results.push(result);
-      }
-      expect(results.filter(({ ok }) => !ok)).toEqual([]);
-      expect(results.length).toBe(TENSORS[kind] + (model === 'sd21-tiny' && kind === 'text_encoder' ? 1 : 0));
-    }, 300_000);
+    test.each(goldenKinds)(
+      '%s',
+      async (kind) => {
+        const path = `${REFERENCE}/${model}`;
+        const file = async (name: typeof kind) =>
+          golden(await openSafetensors(await fileSource(`${path}/${goldenFile(name)}`)));
+        const folder = await openModelFolder(diskFolder(path));
+        const results = [];
+        for await (const result of conform(gpu, folder, kind, await file(kind), await file('text_encoder'))) {
+          results.push(result);
+        }
+        expect(results.filter(({ ok }) => !ok)).toEqual([]);
+        expect(results.length).toBe(TENSORS[kind] + (model === 'sd21-tiny' && kind === 'text_encoder' ? 1 : 0));
+      },
+      300_000,
+    );
   });
 });
 

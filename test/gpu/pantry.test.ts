@@ -48,14 +48,17 @@ describe('the pantry', () => {
           for await (const event of generate(model, { prompt, seed: 42, steps: 20, guidance: 4 })) {
             if (event.type !== 'image') continue;
             const each = latents.data.length / PROMPTS.length;
-            expect(relativeL2(event.latents, latents.data.subarray(i * each, (i + 1) * each))).toBeLessThan(LATENTS_BOUND);
+            expect(relativeL2(event.latents, latents.data.subarray(i * each, (i + 1) * each))).toBeLessThan(
+              LATENTS_BOUND,
+            );
             if (i >= images.shape[0]!) continue; // pictures are kept of the first two
             const { pixels, width, height } = event.image;
             const plane = width * height;
             const start = i * 3 * plane;
             let difference = 0;
             for (let p = 0; p < plane; p++) {
-              for (let c = 0; c < 3; c++) difference += Math.abs(pixels[p * 4 + c]! - images.data[start + c * plane + p]!);
+              for (let c = 0; c < 3; c++)
+                difference += Math.abs(pixels[p * 4 + c]! - images.data[start + c * plane + p]!);
             }
             expect(difference / plane / 3).toBeLessThan(IMAGE_BOUND);
           }

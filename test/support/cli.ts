@@ -28,7 +28,12 @@ export async function soup(args: readonly string[], options: SoupOptions = {}): 
   let [stdout, stderr] = ['', ''];
   const shape = terminal ? { isTTY: true, columns: 80, rows: 24 } : {};
   const code = await run(args, {
-    stdout: { ...shape, write: (text) => void (stdout += text) },
+    stdout: {
+      ...shape,
+      write(text) {
+        stdout += text;
+      },
+    },
     stderr: {
       ...shape,
       write(text) {

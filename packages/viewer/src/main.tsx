@@ -126,7 +126,7 @@ function App() {
       </header>
       <section class="picture">
         <canvas width="128" height="128" aria-label="the picture" />
-        <div class="bar" style={{ '--done': progress }} role="status">
+        <div class="bar" style={{ '--done': progress.value }} role="status">
           {status}
         </div>
         {failure.value && <p role="alert">{failure}</p>}

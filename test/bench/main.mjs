@@ -1,0 +1,74 @@
+/** Measures every case in every precision tier that the adapter has, and says what came out. */
+import { arch, cpus, platform } from 'node:os';
+import { Bench } from 'tinybench';
+import { openGpu } from '../../packages/cli/dist/index.js';
+import { models } from './models.mjs';
+import { ops } from './ops.mjs';
+import { parseOptions } from './options.mjs';
+import { environment, printTable } from './report.mjs';
+
+/** A sample takes at least this long, in ms, so that submitting and waiting do not count. */
+const SHORTEST_SAMPLE = 20;
+const MOST_REPEATS = 64;
+const FEWEST_SAMPLES = 3;
+
+const options = parseOptions(process.argv.slice(2));
+
+/** @param {import('./cases.mjs').Case} one @param {import('./cases.mjs').Gpu} gpu */
+async function measure({ name, prepare, isTierless, isWhole }, gpu) {
+  const running = await prepare(gpu);
+  try {
+    await running.run(1); // compiles
+    const begun = performance.now();
+    await running.run(1);
+    const once = performance.now() - begun;
+    const repeat = isWhole ? 1 : Math.min(MOST_REPEATS, Math.max(1, Math.ceil(SHORTEST_SAMPLE / once)));
+    if (repeat > 1) await running.run(repeat); // a plan of its own
+
+    const bench = new Bench({ time: options.time, iterations: FEWEST_SAMPLES, warmup: false, throws: true });
+    bench.add(name, () => running.run(repeat), { async: true });
+    const [task] = await bench.run();
+    const { latency } = task.result;
+    const ms = latency.p50 / repeat;
+    return {
+      name,
+      tier: isTierless ? 'any' : gpu.precision,
+      ms,
+      fastestMs: latency.min / repeat,
+      samples: latency.samplesCount,
+      repeat,
+      ...(running.flop && { gflops: running.flop / ms / 1e6 }),
+      ...(running.bytes && { gbs: running.bytes / ms / 1e6 }),
+    };
+  } finally {
+    await running.destroy();
+  }
+}
+
+async function main() {
+  const { gpu: f32, adapter } = await openGpu({ precision: 'f32' });
+  const f16 = adapter.features.has('shader-f16') ? (await openGpu({ precision: 'f16' })).gpu : undefined;
+  const jobs = [...ops, ...models]
+    .filter(({ isSlow }) => options.full || !isSlow)
+    .flatMap((one) => (one.isTierless || !f16 ? [{ one, gpu: f32 }] : [f32, f16].map((gpu) => ({ one, gpu }))))
+    .filter(({ one, gpu }) => options.only?.test(`${one.name} ${one.isTierless ? '' : gpu.precision}`) ?? true);
+  if (jobs.length === 0) {
+    console.error(`bench: no row matches --only ${options.only?.source}; see --help`);
+    return 2;
+  }
+
+  const rows = [];
+  for (const { one, gpu } of jobs) {
+    process.stderr.write(`bench  ${one.name}${one.isTierless ? '' : ` ${gpu.precision}`}\n`);
+    rows.push(await measure(one, gpu));
+  }
+  const facts = environment(adapter, { platform: `${platform()}-${arch()}`, cpus: cpus() });
+  if (options.json) console.log(JSON.stringify({ ...facts, rows }, null, 2));
+  else printTable(facts, rows);
+  return 0;
+}
+
+const exitCode = await main();
+// Dawn keeps the process alive, so it has to be ended; but not before a pipe has taken everything.
+await new Promise((resolve) => process.stdout.write('', () => resolve(undefined)));
+process.exit(exitCode);

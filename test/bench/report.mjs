@@ -1,0 +1,56 @@
+/** What was measured where, as a table and as facts for a machine to read. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { version } from '../../packages/cli/dist/index.js';
+
+const require = createRequire(import.meta.url);
+
+/**
+ * @param {GPUAdapter} adapter
+ * @param {{ platform: string, cpus: { model: string }[] }} machine
+ */
+export function environment({ info }, { platform, cpus }) {
+  return {
+    command: ['npm', 'run', 'bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
+    date: new Date().toISOString(),
+    adapter: {
+      vendor: info.vendor,
+      architecture: info.architecture,
+      device: info.device,
+      driver: info.description, // where Dawn puts the driver and its version
+    },
+    machine: { platform, cpu: cpus[0]?.model.trim() ?? 'unknown', cores: cpus.length },
+    versions: {
+      soup: version,
+      node: process.versions.node,
+      webgpu: require('webgpu/package.json').version,
+      tinybench: JSON.parse(readFileSync(new URL('../package.json', import.meta.resolve('tinybench')), 'utf8')).version,
+    },
+  };
+}
+
+/**
+ * @param {ReturnType<typeof environment>} facts
+ * @param {{ name: string, tier: string, ms: number, samples: number, gflops?: number, gbs?: number }[]} rows
+ */
+export function printTable({ command, date, adapter, machine, versions }, rows) {
+  const lines = [
+    ['', 'tier', 'median ms', 'rate', '', 'samples'],
+    ...rows.map(({ name, tier, ms, gflops, gbs, samples }) => {
+      const [rate, unit] = gflops !== undefined ? [gflops, 'GFLOP/s'] : gbs !== undefined ? [gbs, 'GB/s'] : [];
+      return [name, tier, digits(ms), rate === undefined ? '' : digits(rate), unit ?? '', String(samples)];
+    }),
+  ];
+  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  for (const line of lines) {
+    const cells = line.map((cell, i) => ('llrrlr'[i] === 'r' ? cell.padStart(widths[i]) : cell.padEnd(widths[i])));
+    console.log(cells.join('  ').trimEnd());
+  }
+  const using = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  console.log(`\n${adapter.driver || adapter.device}; ${machine.cpu} x ${machine.cores}, ${machine.platform}`);
+  console.log(`${using.join(', ')}; ${date}; ${command}`);
+}
+
+/** Three digits that count. */
+const digits = (/** @type {number} */ value) =>
+  value >= 100 ? value.toFixed(0) : value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(value))));
