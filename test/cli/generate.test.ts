@@ -83,7 +83,7 @@ describe('generate', () => {
     });
     expect(code).toBe(0);
     expect(stdout).toMatch(/▀.*\n.*rocket-1\.png\n$/s);
-    expect(stderr).toMatch(/▀[^]*step 2 done, decoding/);
+    expect(stderr).toMatch(/▀[\s\S]*step 2 done, decoding/);
     const plain = await soup([...args, '--no-show'], { terminal: true, env: { TERM: 'dumb' } });
     expect(plain.stdout).toBe(`${out.in('rocket-1-2.png')}\n`);
     expect(plain.stdout + plain.stderr).not.toContain('\x1b');

@@ -77,7 +77,7 @@ describe('a machine without', () => {
     const doctor = await startSoup(['doctor'], { node }).ended;
     expect(doctor.code).toBe(5);
     expect(doctor.stderr).toMatch(/Dawn.* cannot be loaded on this machine/);
-    expect(doctor.stdout).toMatch(/^adapter +none\n[^]*^node +\d+\.\d+/m);
+    expect(doctor.stdout).toMatch(/^adapter +none\n[\s\S]*^node +\d+\.\d+/m);
     expect((await startSoup(['--help'], { node }).ended).code).toBe(0);
   });
 });
