@@ -1,5 +1,4 @@
 /** Measures every case in every precision tier that the adapter has, and says what came out. */
-import { arch, cpus, platform } from 'node:os';
 import { Bench } from 'tinybench';
 import { openGpu } from '../../packages/cli/dist/index.js';
 import { models } from './models.mjs';
@@ -19,11 +18,7 @@ async function measure({ name, prepare, isTierless, isWhole }, gpu) {
   const running = await prepare(gpu);
   try {
     await running.run(1); // compiles
-    const begun = performance.now();
-    await running.run(1);
-    const once = performance.now() - begun;
-    const repeat = isWhole ? 1 : Math.min(MOST_REPEATS, Math.max(1, Math.ceil(SHORTEST_SAMPLE / once)));
-    if (repeat > 1) await running.run(repeat); // a plan of its own
+    const repeat = isWhole ? 1 : await repeatsOf(running);
 
     const bench = new Bench({ time: options.time, iterations: FEWEST_SAMPLES, warmup: false, throws: true });
     bench.add(name, () => running.run(repeat), { async: true });
@@ -45,6 +40,15 @@ async function measure({ name, prepare, isTierless, isWhole }, gpu) {
   }
 }
 
+/** How often to run within one sample; the plan for so many is made here, before anything is measured. */
+async function repeatsOf(/** @type {import('./cases.mjs').Running} */ running) {
+  const begun = performance.now();
+  await running.run(1);
+  const repeat = Math.min(MOST_REPEATS, Math.ceil(SHORTEST_SAMPLE / (performance.now() - begun)));
+  if (repeat > 1) await running.run(repeat);
+  return repeat;
+}
+
 async function main() {
   const { gpu: f32, adapter } = await openGpu({ precision: 'f32' });
   const f16 = adapter.features.has('shader-f16') ? (await openGpu({ precision: 'f16' })).gpu : undefined;
@@ -57,12 +61,12 @@ async function main() {
     return 2;
   }
 
+  const facts = environment(adapter); // how busy the machine is before we are
   const rows = [];
   for (const { one, gpu } of jobs) {
     process.stderr.write(`bench  ${one.name}${one.isTierless ? '' : ` ${gpu.precision}`}\n`);
     rows.push(await measure(one, gpu));
   }
-  const facts = environment(adapter, { platform: `${platform()}-${arch()}`, cpus: cpus() });
   if (options.json) console.log(JSON.stringify({ ...facts, rows }, null, 2));
   else printTable(facts, rows);
   return 0;

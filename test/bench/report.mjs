@@ -1,15 +1,13 @@
 /** What was measured where, as a table and as facts for a machine to read. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { arch, cpus, loadavg, platform } from 'node:os';
 import { version } from '../../packages/cli/dist/index.js';
 
 const require = createRequire(import.meta.url);
 
-/**
- * @param {GPUAdapter} adapter
- * @param {{ platform: string, cpus: { model: string }[] }} machine
- */
-export function environment({ info }, { platform, cpus }) {
+export function environment(/** @type {GPUAdapter} */ { info }) {
+  const cores = cpus();
   return {
     command: ['npm', 'run', 'bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
     date: new Date().toISOString(),
@@ -19,7 +17,13 @@ export function environment({ info }, { platform, cpus }) {
       device: info.device,
       driver: info.description, // where Dawn puts the driver and its version
     },
-    machine: { platform, cpu: cpus[0]?.model.trim() ?? 'unknown', cores: cpus.length },
+    machine: {
+      platform: `${platform()}-${arch()}`,
+      cpu: cores[0]?.model.trim() ?? 'unknown',
+      cores: cores.length,
+      /** Of the last minute: above a few tenths, others were at work and the numbers below say little. */
+      load: loadavg()[0],
+    },
     versions: {
       soup: version,
       node: process.versions.node,
@@ -47,7 +51,9 @@ export function printTable({ command, date, adapter, machine, versions }, rows) 
     console.log(cells.join('  ').trimEnd());
   }
   const using = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  console.log(`\n${adapter.driver || adapter.device}; ${machine.cpu} x ${machine.cores}, ${machine.platform}`);
+  console.log(
+    `\n${adapter.driver || adapter.device}; ${machine.cpu} x ${machine.cores}, ${machine.platform}, load before ${machine.load.toFixed(1)}`,
+  );
   console.log(`${using.join(', ')}; ${date}; ${command}`);
 }
 
