@@ -40,4 +40,4 @@ test('text encoder, UNet, VAE and samplers agree with the reference', async () =
     pipeline: 10,
   });
   expect(complaints).toEqual([]);
-}, 300_000);
+}, 900_000);

@@ -67,6 +67,6 @@ describe('the pantry', () => {
         await model.destroy();
       }
     },
-    240_000,
+    600_000,
   );
 });
