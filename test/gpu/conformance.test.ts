@@ -39,7 +39,7 @@ describe.each(tiers)('%s', (precision) => {
         expect(results.filter(({ ok }) => !ok)).toEqual([]);
         expect(results.length).toBe(TENSORS[kind] + (model === 'sd21-tiny' && kind === 'text_encoder' ? 1 : 0));
       },
-      300_000,
+      900_000,
     );
   });
 });
