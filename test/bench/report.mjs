@@ -8,8 +8,9 @@ const require = createRequire(import.meta.url);
 
 export function environment(/** @type {GPUAdapter} */ { info }) {
   const cores = cpus();
+  const args = process.argv.slice(2).map((arg) => (/^[\w./-]+$/.test(arg) ? arg : `'${arg}'`));
   return {
-    command: ['npm', 'run', 'bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
+    command: ['npm', 'run', 'bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '),
     date: new Date().toISOString(),
     adapter: {
       vendor: info.vendor,

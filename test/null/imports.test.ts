@@ -21,7 +21,7 @@ const CORE: Record<string, readonly string[]> = {
     'gpu',
     'ops',
     'soup',
-    'image/layout',
+    'image',
     '@huggingface/tokenizers',
   ],
   sampler: ['errors', 'checkpoint/printable'],
