@@ -7,7 +7,7 @@ npm run bench [-- options]
 
   --only PATTERN   rows whose name or tier matches this regular expression, in any case
   --time MS        how long to measure each row (default: 1000)
-  --full           also what takes minutes on a software adapter: attention over 4096 tokens
+  --full           also what takes half a minute on a software adapter: attention over 4096 tokens
   --json           print JSON instead of the table; progress goes to stderr
   --help           print this
 
