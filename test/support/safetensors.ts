@@ -1,4 +1,7 @@
 /** Makes safetensors files for tests, right ones and wrong ones: the header is any text, the length may lie. */
+import type { DType, Weights } from '@diffusion-soup/core';
+import { openSafetensors } from '../../packages/core/src/checkpoint/safetensors.ts';
+import { encodeSafetensorsHeader } from '../../packages/core/src/checkpoint/safetensors-writer.ts';
 import { bytesSource, type Folder, type Source } from '../../packages/core/src/checkpoint/source.ts';
 
 export const FILE = 'attack.safetensors';
@@ -47,3 +50,22 @@ export async function rejection(promise: Promise<unknown>): Promise<unknown> {
     (error: unknown) => error,
   );
 }
+
+export interface Entry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** A file of these tensors, in memory. */
+export function fileOf(entries: readonly Entry[], metadata: Record<string, string> = {}): Uint8Array {
+  const { header, offsets, size } = encodeSafetensorsHeader(entries, metadata);
+  const file = new Uint8Array(size);
+  file.set(header);
+  for (const { name, bytes } of entries) file.set(bytes, offsets.get(name)!);
+  return file;
+}
+
+export const weightsOf = (name: string, entries: readonly Entry[]): Promise<Weights> =>
+  openSafetensors(bytesSource(fileOf(entries), name));

@@ -12,7 +12,9 @@ import {
   DiskError,
   formatBytes,
   type Gpu,
+  layOutFile,
   mergeSafetensors,
+  outputsOf,
   readBytes,
   type Source,
   UsageError,
@@ -130,7 +132,8 @@ export async function writeMerged(gpu: Gpu, plan: MergePlan, target: string, opt
 }
 
 function piecesOf(gpu: Gpu, file: PlannedFile, { metadata, signal }: WriteOptions): AsyncIterable<Uint8Array> {
-  if (file.kind === 'averaged') return mergeSafetensors(gpu, file.blend, { metadata, signal });
+  if (file.kind === 'averaged')
+    return mergeSafetensors(gpu, layOutFile(outputsOf(file.blend), { metadata }), { signal });
   return file.kind === 'copied' ? copied(file.source) : text(file.text);
 }
 

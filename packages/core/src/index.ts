@@ -28,6 +28,17 @@ export {
 } from './pipeline/generate.js';
 export { type LoadModelOptions, loadModel, type Model, type ModelIngredient, sameConfig } from './pipeline/model.js';
 export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
-export { type Blend, blendOf, checkBlend, type Ingredient } from './soup/blend.js';
-export { type MergeOptions, mergeSafetensors } from './soup/merge.js';
+export { type Blend, blendOf, checkBlend, type ResultType } from './soup/blend.js';
+export { type Fraction, formatFraction, fractionToNumber, parseFraction } from './soup/fraction.js';
+export {
+  type FileOptions,
+  layOutFile,
+  type MergedFile,
+  type MergeOptions,
+  mergeSafetensors,
+  type OutputTensor,
+  outputsOf,
+} from './soup/merge.js';
+export { isAffine, LARGEST_MIX, type Mix, mixOf } from './soup/mix.js';
 export type { LoadOptions } from './soup/parameters.js';
+export { SumOverflowError } from './soup/trouble.js';

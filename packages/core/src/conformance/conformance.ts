@@ -63,7 +63,7 @@ export async function blendOfComponent(folder: ModelFolder, component: 'unet' | 
 }
 
 export async function closeBlend(blend: Blend): Promise<void> {
-  for (const { weights } of blend) await closeWeights(weights);
+  for (const weights of blend.ingredients) await closeWeights(weights);
 }
 
 async function* conformTextEncoder(gpu: Gpu, folder: ModelFolder, file: Golden): AsyncGenerator<Difference> {

@@ -41,11 +41,17 @@ export interface Pipeline {
 
 const sources = new Map<ShaderName, KernelSource>();
 
+/** What the kernel says it uses ("// Uses exact-sum.wgsl."), before it. */
+function withParts(code: string): string {
+  const parts = [...code.matchAll(/^\/\/ Uses ([\w-]+)\.wgsl/gm)].map(([, name]) => shaders[name as ShaderName]);
+  return [...parts, code].join('\n');
+}
+
 /** The kernel's bindings in order, and the fields of its `Params`. Every field of Params is a 4-byte scalar. */
 export function kernelSource(name: ShaderName): KernelSource {
   let source = sources.get(name);
   if (!source) {
-    const code = shaders[name];
+    const code = withParts(shaders[name]);
     const bindings = [...code.matchAll(/@binding\((\d+)\) var<(\w+)(?:, (\w+))?> (\w+)/g)]
       .sort((a, b) => Number(a[1]) - Number(b[1]))
       .map((match) => ({

@@ -41,12 +41,12 @@ export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Bl
   const scope = clipScope(parameters.scope);
   const model = clipText(scope, config);
   const table = scope.at('embeddings', 'token_embedding', 'weight').path;
-  const info = blend[0]!.weights.tensors.get(table);
+  const info = blend.ingredients[0]!.tensors.get(table);
   if (info?.shape.join() !== `${config.vocabSize},${config.hiddenSize}`) {
     throw new CheckpointError(
-      `${blend[0]!.weights.name}: ${table} is ${info ? `[${info.shape.join(', ')}]` : 'missing'}; ` +
+      `${blend.ingredients[0]!.name}: ${table} is ${info ? `[${info.shape.join(', ')}]` : 'missing'}; ` +
         `its config asks for [${config.vocabSize}, ${config.hiddenSize}]`,
-      { tensor: table, file: blend[0]!.weights.name },
+      { tensor: table, file: blend.ingredients[0]!.name },
     );
   }
   let current = blend;

@@ -5,7 +5,7 @@
 
 import type { SchedulerConfig } from '../checkpoint/config-scheduler.js';
 import type { ModelFolder, WeightedComponent } from '../checkpoint/model-folder.js';
-import { closeWeights } from '../checkpoint/weights.js';
+import { closeWeights, type Weights } from '../checkpoint/weights.js';
 import { CheckpointError, IncompatibleError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import {
@@ -55,11 +55,11 @@ export async function loadModel(
   ingredients: readonly ModelIngredient[],
   options: LoadModelOptions = {},
 ): Promise<Model> {
-  const open: Blend[] = [];
+  const open: Weights[] = [];
   const made: Component[] = [];
   const destroy = async () => {
     for (const component of made) component.destroy();
-    for (const { weights } of open.flat()) await closeWeights(weights);
+    for (const weights of open) await closeWeights(weights);
   };
   try {
     const scheduler = await schedulerOf(ingredients, options.base);
@@ -102,16 +102,10 @@ export async function loadModel(
         for (const [name, { model, having, blend }] of Object.entries({ text_encoder: textEncoder, unet, vae })) {
           if (having.length === 1) continue; // nothing to average
           const shares = having.map((one) => weights[ingredients.indexOf(one)]!);
-          await model.load(
-            blendOf(
-              blend.map(({ weights }) => weights),
-              shares,
-            ),
-            {
-              signal,
-              onProgress: (done, total) => onProgress?.(name as WeightedComponent, done, total),
-            },
-          );
+          await model.load(blendOf(blend.ingredients, shares), {
+            signal,
+            onProgress: (done, total) => onProgress?.(name as WeightedComponent, done, total),
+          });
         }
       },
       destroy,
@@ -138,7 +132,7 @@ function ingredientsWith(
   );
 }
 
-async function weightsOf(having: readonly ModelIngredient[], part: WeightedComponent, open: Blend[]) {
+async function weightsOf(having: readonly ModelIngredient[], part: WeightedComponent, open: Weights[]) {
   const all = [];
   for (const { folder } of having) {
     const weights = await folder.weights(part);
@@ -148,7 +142,7 @@ async function weightsOf(having: readonly ModelIngredient[], part: WeightedCompo
         part,
       });
     }
-    open.push([{ weights, share: 1 }]);
+    open.push(weights);
     all.push(weights);
   }
   return all;

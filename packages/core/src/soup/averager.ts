@@ -1,173 +1,253 @@
 /**
- * Averaging on the GPU, straight from the files into wherever the result is wanted. Bytes are read into mapped
- * staging memory, a batch at a time; while the GPU averages one batch (average.wgsl), the next one is read.
+ * Averaging on the GPU, straight from the files into wherever the result is wanted: a ring of mapped staging buffers,
+ * so that one batch is read while another is averaged (average.wgsl) and a third is being written by the caller.
  */
 
-import type { TensorInfo } from '../checkpoint/weights.js';
-import { CheckpointError } from '../errors.js';
+import { CancelledError } from '../errors.js';
 import { MapMode, Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { spread } from '../gpu/graph.js';
 import { getPipeline, packParams } from '../gpu/kernel.js';
+import type { Term } from './blend.js';
+import {
+  align4,
+  type Batch,
+  type Dispatch,
+  FORMATS,
+  fill,
+  layOut,
+  type Piece,
+  pieceBytes,
+  resultBytes,
+} from './staging.js';
+import { explainTrouble, type Trouble } from './trouble.js';
 
-/** A run of whole rows of one tensor, in every ingredient, and where the average goes. */
-export interface Piece {
-  readonly tensors: readonly { readonly info: TensorInfo; readonly share: number }[];
-  /** The tensor seen as (all rows, channels, taps). */
-  readonly firstRow: number;
-  readonly rows: number;
-  readonly allRows: number;
-  readonly channels: number;
-  readonly taps: number;
-  readonly target: GPUBuffer;
-  /** 0: the file's order; 1 or 4: the order of a Matrix of that width. */
-  readonly width: 0 | 1 | 4;
-  /** With width 0: the element of `target` where this piece begins, even if packed. */
-  readonly firstElement?: number;
-  /** Two 16-bit numbers in a word, instead of one f32. */
-  readonly packed: boolean;
+export interface AveragingOptions {
+  /** Bytes of one staging buffer; there are three on the host's side and one on the device. */
+  readonly stagingBytes?: number;
+  readonly signal?: AbortSignal;
 }
 
-export interface Averager {
-  add(piece: Piece): Promise<void>;
-  /** Sends what has been added. Work queued on the device afterwards sees the result. */
-  flush(): Promise<void>;
-  destroy(): void;
+/** What has been averaged. Pieces without a target have bytes, in order; they are valid until the next batch. */
+export interface Averaged {
+  readonly pieces: readonly Piece[];
+  readonly bytes: readonly Uint8Array<ArrayBuffer>[];
 }
 
-const FORMATS = { F32: 0, F16: 1, BF16: 2, F64: 0 } as const;
-type Format = keyof typeof FORMATS;
+export const STAGING_BYTES = 32 * 2 ** 20;
+
 /** Pieces in a batch: small tensors come by the hundreds. */
 const MAX_PIECES = 512;
 const PARAMS_PITCH = 256;
-const WORDS_PER_ENTRY = 3;
+const TROUBLE_BYTES = 8;
+const NONE = 0xffffffff;
+const SLOTS = 3;
 
-/** Bytes of a number once it is in staging memory; f64 is narrowed to f32 on the way. */
-export const stagedBytes = (info: TensorInfo): number => (info.dtype === 'F16' || info.dtype === 'BF16' ? 2 : 4);
+interface Slot {
+  readonly staging: GPUBuffer;
+  readonly readback: GPUBuffer;
+  /** Until staging memory is mapped again. */
+  mapped: Promise<undefined>;
+}
 
-const align4 = (bytes: number): number => Math.ceil(bytes / 4) * 4;
+interface Ring {
+  readonly slots: readonly Slot[];
+  readonly input: GPUBuffer;
+  readonly output: GPUBuffer;
+  readonly trouble: GPUBuffer;
+  readonly params: GPUBuffer;
+  destroy(): void;
+}
 
-/** Staging bytes that `rows` rows of a tensor need. */
-export const pieceBytes = ({ tensors, rows, channels, taps }: Pick<Piece, 'tensors' | 'rows' | 'channels' | 'taps'>) =>
-  tensors.reduce((sum, { info }) => sum + align4(rows * channels * taps * stagedBytes(info)), 0) +
-  tensors.length * WORDS_PER_ENTRY * 4;
-
-export function createAverager(gpu: Gpu, stagingBytes: number): Averager {
-  const { device } = gpu;
-  const size = align4(stagingBytes);
-  const mappable = [0, 1].map((i) => {
-    gpu.memory.reserve(size, 'staging memory');
-    return device.createBuffer({
-      size,
-      usage: Usage.MAP_WRITE | Usage.COPY_SRC,
-      mappedAtCreation: true,
-      label: `staging ${i}`,
-    });
-  });
-  const mapped: Promise<undefined>[] = [Promise.resolve(undefined), Promise.resolve(undefined)];
-  const input = gpu.createBuffer(size, Usage.STORAGE | Usage.COPY_DST, 'averaging input');
-  const params = gpu.createBuffer(MAX_PIECES * PARAMS_PITCH, Usage.UNIFORM | Usage.COPY_DST, 'averaging parameters');
-  let current = 0;
-  let filled = 0;
-  let range: ArrayBuffer | undefined;
-  let pieces: { piece: Piece; table: number }[] = [];
-
-  async function flush(): Promise<void> {
-    if (pieces.length === 0) return;
-    const slot = mappable[current]!;
-    slot.unmap();
-    range = undefined;
-    const packed = new ArrayBuffer(pieces.length * PARAMS_PITCH);
-    const encoder = device.createCommandEncoder({ label: 'average' });
-    encoder.copyBufferToBuffer(slot, 0, input, 0, align4(filled));
-    const pass = encoder.beginComputePass({ label: 'average' });
-    pieces.forEach(({ piece, table }, i) => {
-      const pipeline = getPipeline(gpu, 'average', { constants: { PACKED: piece.packed } });
-      const elements = piece.rows * piece.channels * piece.taps;
-      const words = piece.packed ? Math.ceil(elements / 2) : elements;
-      const values = {
-        words,
-        table,
-        ingredients: piece.tensors.length,
-        storage: FORMATS[piece.tensors[0]!.info.dtype as Format],
-        rows: piece.rows,
-        channels: piece.channels,
-        taps: piece.taps,
-        width: piece.width,
-        first: piece.width === 0 ? (piece.firstElement ?? 0) : piece.firstRow,
-        all_rows: piece.allRows,
-      };
-      packParams(pipeline.source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
-      pass.setPipeline(pipeline.pipeline);
-      pass.setBindGroup(
-        0,
-        device.createBindGroup({
-          layout: pipeline.layout,
-          entries: [
-            { binding: 0, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } },
-            { binding: 1, resource: { buffer: input } },
-            { binding: 2, resource: { buffer: piece.target } },
-          ],
-        }),
-      );
-      pass.dispatchWorkgroups(...spread(words, 64));
-    });
-    pass.end();
-    device.queue.writeBuffer(params, 0, packed);
-    device.queue.submit([encoder.finish()]);
-    mapped[current] = slot.mapAsync(MapMode.WRITE) as Promise<undefined>;
-    mapped[current]!.catch(() => {}); // waited for, and reported, when the slot is wanted again
-    current = 1 - current;
-    filled = 0;
-    pieces = [];
-    await gpu.settled(mapped[current]!, 'averaging weights');
+/** Averages pieces in their order. Work queued on the device after a batch was yielded sees its targets filled. */
+export async function* averagePieces(
+  gpu: Gpu,
+  pieces: readonly Piece[],
+  { stagingBytes = STAGING_BYTES, signal }: AveragingOptions = {},
+): AsyncGenerator<Averaged> {
+  const batches = batchesOf(pieces, stagingBytes);
+  if (batches.length === 0) return;
+  const ring = createRing(gpu, batches);
+  const running: Promise<Averaged>[] = [];
+  let handed = 0;
+  async function* hand(): AsyncGenerator<Averaged> {
+    const averaged = await running[0]!;
+    yield averaged;
+    running.shift();
+    ring.slots[handed++ % SLOTS]!.readback.unmap();
   }
+  try {
+    for (const [i, batch] of batches.entries()) {
+      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+      if (running.length === SLOTS) yield* hand();
+      const done = run(gpu, ring, ring.slots[i % SLOTS]!, layOut(batch));
+      done.catch(() => {}); // reported when its turn comes
+      running.push(done);
+    }
+    while (running.length > 0) yield* hand();
+  } finally {
+    await Promise.allSettled(running);
+    ring.destroy();
+  }
+}
 
+function batchesOf(pieces: readonly Piece[], stagingBytes: number): Piece[][] {
+  const batches: Piece[][] = [];
+  let filled = Number.POSITIVE_INFINITY;
+  for (const piece of pieces) {
+    const bytes = pieceBytes(piece);
+    if (filled + bytes > stagingBytes || batches.at(-1)!.length === MAX_PIECES) {
+      batches.push([]);
+      filled = 0;
+    }
+    batches.at(-1)!.push(piece);
+    filled += bytes;
+  }
+  return batches;
+}
+
+function createRing(gpu: Gpu, batches: readonly (readonly Piece[])[]): Ring {
+  const { device } = gpu;
+  const most = (bytes: (piece: Piece) => number) =>
+    Math.max(4, ...batches.map((batch) => batch.reduce((sum, piece) => sum + align4(bytes(piece)), 0)));
+  const staged = most(pieceBytes);
+  const results = most((piece) => (piece.target ? 0 : resultBytes(piece)));
+  const made: GPUBuffer[] = [];
+  const make = (size: number, usage: GPUBufferUsageFlags, label: string) => {
+    const buffer = gpu.createBuffer(size, usage, label);
+    made.push(buffer);
+    return buffer;
+  };
+  try {
+    const slots = Array.from({ length: Math.min(SLOTS, batches.length) }, (_, i): Slot => {
+      gpu.memory.reserve(staged, 'staging memory');
+      const usage = Usage.MAP_WRITE | Usage.COPY_SRC;
+      const staging = device.createBuffer({ size: staged, usage, mappedAtCreation: true, label: `staging ${i}` });
+      made.push(staging);
+      const readback = make(results + TROUBLE_BYTES, Usage.MAP_READ | Usage.COPY_DST, `averages ${i}`);
+      return { staging, readback, mapped: Promise.resolve(undefined) };
+    });
+    return {
+      slots,
+      input: make(staged, Usage.STORAGE | Usage.COPY_DST, 'averaging input'),
+      output: make(results, Usage.STORAGE | Usage.COPY_SRC, 'averaging output'),
+      trouble: make(TROUBLE_BYTES, Usage.STORAGE | Usage.COPY_SRC | Usage.COPY_DST, 'averaging trouble'),
+      params: make(MAX_PIECES * PARAMS_PITCH, Usage.UNIFORM | Usage.COPY_DST, 'averaging parameters'),
+      destroy() {
+        for (const buffer of made) gpu.destroyBuffer(buffer);
+      },
+    };
+  } catch (error) {
+    for (const buffer of made) gpu.destroyBuffer(buffer);
+    throw error;
+  }
+}
+
+/** One batch through one slot of the ring: read, average, and map what comes back. */
+async function run(gpu: Gpu, ring: Ring, slot: Slot, batch: Batch): Promise<Averaged> {
+  await gpu.settled(slot.mapped, 'averaging weights');
+  await fill(batch, slot.staging.getMappedRange());
+  slot.staging.unmap();
+  submit(gpu, ring, slot, batch);
+  slot.mapped = slot.staging.mapAsync(MapMode.WRITE) as Promise<undefined>;
+  slot.mapped.catch(() => {}); // waited for, and reported, when the slot is wanted again
+  const size = batch.outputBytes + TROUBLE_BYTES;
+  await gpu.settled(slot.readback.mapAsync(MapMode.READ, 0, size), 'averaging weights');
+  const range = slot.readback.getMappedRange(0, size);
+  const [special, large] = new Uint32Array(range, batch.outputBytes, 2);
+  await refuse(batch, special!, 'special');
+  await refuse(batch, large!, 'large');
+  return handOut(batch, range);
+}
+
+async function refuse(batch: Batch, index: number, trouble: Trouble): Promise<void> {
+  if (index === NONE) return;
+  const { pieces } = batch.dispatches[index]!;
+  if (!pieces[0]!.average.allowNonFinite) await explainTrouble(pieces, trouble);
+}
+
+function handOut({ dispatches }: Batch, range: ArrayBuffer): Averaged {
+  const pieces: Piece[] = [];
+  const bytes: Uint8Array<ArrayBuffer>[] = [];
+  for (const dispatch of dispatches) {
+    pieces.push(...dispatch.pieces);
+    if (dispatch.pieces[0]!.target) continue;
+    bytes.push(new Uint8Array(range, dispatch.resultAt, dispatch.resultEnd - dispatch.resultAt));
+  }
+  return { pieces, bytes };
+}
+
+function submit(gpu: Gpu, ring: Ring, slot: Slot, batch: Batch): void {
+  const { device } = gpu;
+  const { input, output, trouble, params } = ring;
+  const packed = new ArrayBuffer(batch.dispatches.length * PARAMS_PITCH);
+  const encoder = device.createCommandEncoder({ label: 'average' });
+  encoder.copyBufferToBuffer(slot.staging, 0, input, 0, batch.bytes);
+  const pass = encoder.beginComputePass({ label: 'average' });
+  batch.dispatches.forEach((dispatch, i) => {
+    const { pipeline, threads } = kernelOf(gpu, dispatch);
+    const view = new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH);
+    packParams(pipeline.source, { ...paramsOf(dispatch), threads, piece: i }, view);
+    pass.setPipeline(pipeline.pipeline);
+    const entries = [
+      { binding: 0, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } },
+      { binding: 1, resource: { buffer: input } },
+      { binding: 2, resource: { buffer: trouble } },
+      { binding: 3, resource: { buffer: dispatch.pieces[0]!.target ?? output } },
+    ];
+    pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.layout, entries }));
+    pass.dispatchWorkgroups(...spread(threads, 64));
+  });
+  pass.end();
+  if (batch.outputBytes > 0) encoder.copyBufferToBuffer(output, 0, slot.readback, 0, batch.outputBytes);
+  encoder.copyBufferToBuffer(trouble, 0, slot.readback, batch.outputBytes, TROUBLE_BYTES);
+  device.queue.writeBuffer(params, 0, packed);
+  device.queue.writeBuffer(trouble, 0, Uint32Array.of(NONE, NONE));
+  device.queue.submit([encoder.finish()]);
+}
+
+function kernelOf(gpu: Gpu, { pieces, elements }: Dispatch) {
+  const { average, packed, sums = 0 } = pieces[0]!;
+  const isSum = average.terms.some(({ info }) => info.dtype === 'I32' || info.dtype === 'I64');
+  const halves = average.result === 'F16' && average.terms.every(({ info }) => info.dtype === 'F16');
+  const constants = {
+    HALVES: halves || sums > 0 || isSum,
+    RESULT: FORMATS[average.result],
+    PACKED: packed,
+    SUMS: sums,
+  };
   return {
-    async add(piece) {
-      const bytes = pieceBytes(piece);
-      if (bytes > size) throw new RangeError(`a piece of ${bytes} bytes does not fit staging memory of ${size}`);
-      if (filled + bytes > size || pieces.length === MAX_PIECES) await flush();
-      range ??= mappable[current]!.getMappedRange();
-      const staging = range;
-      const table = filled / 4;
-      const entries = new Uint32Array(staging, filled, piece.tensors.length * WORDS_PER_ENTRY);
-      let at = filled + entries.byteLength;
-      const reads = piece.tensors.map(async ({ info, share }, i) => {
-        const count = piece.rows * piece.channels * piece.taps;
-        const start = at;
-        at += align4(count * stagedBytes(info));
-        entries[i * WORDS_PER_ENTRY] = start / 4;
-        entries[i * WORDS_PER_ENTRY + 1] = FORMATS[info.dtype as Format];
-        new Float32Array(staging, entries.byteOffset + (i * WORDS_PER_ENTRY + 2) * 4, 1)[0] = share;
-        await readRows(info, piece.firstRow * piece.channels * piece.taps, count, staging, start);
-      });
-      filled = at;
-      pieces.push({ piece, table });
-      await Promise.all(reads);
-    },
-    flush,
-    destroy() {
-      for (const buffer of [...mappable, input, params]) gpu.destroyBuffer(buffer);
-    },
+    pipeline: getPipeline(gpu, 'average', { constants }),
+    threads: packed && sums === 0 ? Math.ceil(elements / 2) : elements,
   };
 }
 
-/** Reads `count` numbers of a tensor, from number `first` on, into staging memory at byte `start`. */
-async function readRows(info: TensorInfo, first: number, count: number, staging: ArrayBuffer, start: number) {
-  if (info.dtype in FORMATS === false) {
-    throw new CheckpointError(
-      `${info.source.name}: ${info.name} is ${info.dtype}; weights are read as F16, BF16, F32 or F64. ` +
-        'Convert the checkpoint first.',
-      { file: info.source.name, tensor: info.name, byte: info.offset },
-    );
-  }
-  if (info.dtype === 'F64') {
-    const wide = new Float64Array(count);
-    await info.source.readInto(new Uint8Array(wide.buffer), info.offset + first * 8);
-    new Float32Array(staging, start, count).set(wide);
-    return;
-  }
-  const bytes = stagedBytes(info);
-  await info.source.readInto(new Uint8Array(staging, start, count * bytes), info.offset + first * bytes);
+function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
+  const [piece] = pieces;
+  const { average, target, firstRow, allRows, channels, taps, width, packed, sums = 0 } = piece!;
+  const shape = pieces.length > 1 ? { rows: elements, channels: 1, taps: 1 } : { rows: piece!.rows, channels, taps };
+  const stored = sums > 0 ? sums * 4 : packed ? 2 : 4;
+  const first = target ? (width === 0 ? firstRow * channels * taps : firstRow) : resultAt / stored;
+  return {
+    ...shape,
+    table,
+    ingredients: average.terms.length,
+    q: average.q,
+    largest_exponent: largestExponent(average.terms),
+    width,
+    first,
+    all_rows: allRows,
+    keep_zero_sign: average.keepZeroSign ? 1 : 0,
+  };
+}
+
+/**
+ * The largest exponent field of halves whose sum fits an i32. A half with exponent field e is below 2^(10 + e) steps
+ * of 2^-24, so |sum| < Σ|p| 2^(10 + e), which must not pass 2^31: for four equal ingredients all |w| < 16 fit.
+ * With a running sum among the terms none does.
+ */
+function largestExponent(terms: readonly Term[]): number {
+  if (terms.some(({ info }) => info.dtype !== 'F16')) return -1;
+  const sizeOfWeights = terms.reduce((sum, { p }) => sum + Math.abs(p), 0);
+  return 21 - Math.ceil(Math.log2(sizeOfWeights || 1));
 }

@@ -1,43 +1,36 @@
 /** Rows of a table that is too large to keep on the GPU: the token embeddings. */
 
 import type { TensorInfo } from '../checkpoint/weights.js';
-import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { readBuffer } from '../gpu/read-buffer.js';
-import { createAverager, type Piece, pieceBytes, stagedBytes } from './averager.js';
-import { type Blend, tensorsOf } from './blend.js';
+import { averagePieces } from './averager.js';
+import { averageOf, type Blend } from './blend.js';
+import { type Piece, pieceBytes } from './staging.js';
 
 /** The rows of tensor `key` (all rows, channels) that `rows` names, averaged like any weight: (rows, channels). */
 export async function gatherRows(gpu: Gpu, blend: Blend, key: string, rows: readonly number[]): Promise<Float32Array> {
-  const channels = blend[0]!.weights.tensors.get(key)!.shape[1]!;
-  const tensors = tensorsOf(blend, key).map(({ info, share }) => ({ info: rowsOf(info, rows, channels), share }));
+  const channels = blend.ingredients[0]!.tensors.get(key)!.shape[1]!;
+  const average = averageOf(blend, key);
+  const terms = average.terms.map(({ info, p }) => ({ info: rowsOf(info, rows, channels), p }));
   const count = rows.length * channels;
-  const target = gpu.createBuffer(Math.ceil(count / 4) * 16, Usage.STORAGE | Usage.COPY_SRC, `rows of ${key}`);
   const piece: Piece = {
-    tensors,
+    average: { ...average, terms },
     firstRow: 0,
     rows: count,
     allRows: count,
     channels: 1,
     taps: 1,
-    target,
     width: 0,
     packed: false,
   };
-  const averager = createAverager(gpu, pieceBytes(piece));
-  try {
-    await averager.add(piece);
-    await averager.flush();
-    return new Float32Array(await readBuffer(gpu, target, count * 4, `reading ${key}`));
-  } finally {
-    averager.destroy();
-    gpu.destroyBuffer(target);
+  for await (const { bytes } of averagePieces(gpu, [piece], { stagingBytes: pieceBytes(piece) })) {
+    return new Float32Array(bytes[0]!.slice().buffer);
   }
+  return new Float32Array(0);
 }
 
 /** A tensor made of some rows of another, read row by row. */
 function rowsOf(info: TensorInfo, rows: readonly number[], channels: number): TensorInfo {
-  const rowBytes = channels * (info.dtype === 'F64' ? 8 : stagedBytes(info));
+  const rowBytes = channels * (info.byteLength / info.shape.reduce((a, b) => a * b, 1));
   return {
     ...info,
     shape: [rows.length, channels],

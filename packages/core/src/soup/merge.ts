@@ -1,100 +1,160 @@
 /**
- * A soup as bytes: every tensor of a blend, averaged on the GPU and rounded once to its storage type, in the order
- * and layout of a safetensors file. The bytes are handed out as they are made; memory does not grow with the model.
+ * A soup as bytes: tensors averaged on the GPU and rounded once to their storage type, in the order and layout of a
+ * safetensors file. The bytes are handed out as they are made; memory does not grow with the model.
  */
 
 import { encodeSafetensorsHeader } from '../checkpoint/safetensors-writer.js';
 import { readBytes } from '../checkpoint/source.js';
 import type { TensorInfo } from '../checkpoint/weights.js';
 import { CancelledError, IncompatibleError } from '../errors.js';
-import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { readBuffer } from '../gpu/read-buffer.js';
-import { createAverager, pieceBytes, stagedBytes } from './averager.js';
-import { type Blend, checkBlend, isFloat, tensorsOf } from './blend.js';
+import { averagePieces, STAGING_BYTES } from './averager.js';
+import { averageOf, type Blend, checkBlend, checkSummable, isFloat } from './blend.js';
+import { type Piece, stagedBytes } from './staging.js';
 
-export interface MergeOptions {
+/** A tensor of the result: one average, or several of them one after the other (q, k and v in one matrix). */
+export interface OutputTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly parts: readonly { readonly blend: Blend; readonly key: string }[];
+}
+
+export interface MergedFile {
+  /** In the order of the file. */
+  readonly tensors: readonly OutputTensor[];
+  /** The first bytes of the file. */
+  readonly header: Uint8Array<ArrayBuffer>;
+  /** By name, where each tensor's bytes begin. */
+  readonly offsets: ReadonlyMap<string, number>;
+  /** Bytes. */
+  readonly size: number;
+  readonly sums: 0 | 1 | 2;
+}
+
+export interface FileOptions {
   /** `__metadata__` of the file. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** The exact sums Σ p_i θ_i / 2^-24 of F16 ingredients instead of averages: as I32 (1 word), or as I64 (2). */
+  readonly sums?: 0 | 1 | 2;
+}
+
+export interface MergeOptions {
+  /** Bytes of a staging buffer; see averager.ts. */
+  readonly stagingBytes?: number;
   readonly signal?: AbortSignal;
-  /** Bytes written so far, and in all. */
+  /** Bytes handed out so far, and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Bytes of each ingredient that are averaged at once. */
-const CHUNK_BYTES = 8 * 2 ** 20;
-
-/** Yields a safetensors file piece by piece. */
-export async function* mergeSafetensors(
-  gpu: Gpu,
-  blend: Blend,
-  { metadata = {}, signal, onProgress }: MergeOptions = {},
-): AsyncGenerator<Uint8Array> {
+/** Every tensor of a blend, under its own name. */
+export function outputsOf(blend: Blend): OutputTensor[] {
   checkBlend(blend);
-  const { tensors } = blend[0]!.weights;
+  const [first] = blend.ingredients;
+  return [...first!.tensors].map(([key, { shape }]) => ({ name: key, shape, parts: [{ blend, key }] }));
+}
+
+/** Where everything will be, before anything is computed. */
+export function layOutFile(
+  tensors: readonly OutputTensor[],
+  { metadata = {}, sums = 0 }: FileOptions = {},
+): MergedFile {
+  if (sums > 0) for (const { blend, key } of tensors.flatMap(({ parts }) => parts)) checkSums(blend, key);
   const { header, offsets, size } = encodeSafetensorsHeader(
-    [...tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype: stored(dtype), shape })),
+    tensors.map((tensor) => ({ name: tensor.name, shape: tensor.shape, dtype: typeOf(tensor, sums) })),
     { format: 'pt', ...metadata },
   );
-  const inFileOrder = [...tensors.keys()].sort((a, b) => offsets.get(a)! - offsets.get(b)!);
-  let done = header.byteLength;
-  yield header;
-  for (const key of inFileOrder) {
-    for await (const bytes of isFloat(tensors.get(key)!) ? averaged(gpu, blend, key) : copied(blend, key)) {
-      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
-      yield bytes;
-      done += bytes.byteLength;
-      onProgress?.(done, size);
+  const inFileOrder = [...tensors].sort((a, b) => offsets.get(a.name)! - offsets.get(b.name)!);
+  return { tensors: inFileOrder, header, offsets, size, sums };
+}
+
+function checkSums({ ingredients }: Blend, key: string): void {
+  for (const { tensors } of ingredients) checkSummable(tensors.get(key)!);
+}
+
+function typeOf({ parts }: OutputTensor, sums: 0 | 1 | 2): TensorInfo['dtype'] {
+  const { blend, key } = parts[0]!;
+  const info = blend.ingredients[0]!.tensors.get(key)!;
+  if (!isFloat(info)) return info.dtype;
+  return sums === 0 ? averageOf(blend, key).result : sums === 1 ? 'I32' : 'I64';
+}
+
+/** Yields a safetensors file piece by piece; each is valid until the next one is asked for. */
+export async function* mergeSafetensors(
+  gpu: Gpu,
+  file: MergedFile,
+  { stagingBytes = STAGING_BYTES, signal, onProgress }: MergeOptions = {},
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let done = 0;
+  const advance = (bytes: Uint8Array): void => {
+    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+    done += bytes.byteLength;
+    onProgress?.(done, file.size);
+  };
+  yield file.header;
+  advance(file.header);
+  for (const run of runsOf(file.tensors.flatMap(({ parts }) => parts))) {
+    if (run.isFloat) {
+      const pieces = run.parts.flatMap(({ blend, key }) => cut(blend, key, file.sums, stagingBytes));
+      for await (const { bytes } of averagePieces(gpu, pieces, { stagingBytes, signal })) {
+        for (const some of bytes) {
+          yield some;
+          advance(some);
+        }
+      }
+    } else {
+      for (const { blend, key } of run.parts) {
+        const bytes = await copyOf(blend, key);
+        yield bytes;
+        advance(bytes);
+      }
     }
   }
 }
 
-/** f64 is read as f32, and so written as f32. */
-const stored = (dtype: TensorInfo['dtype']): TensorInfo['dtype'] => (dtype === 'F64' ? 'F32' : dtype);
+type Part = OutputTensor['parts'][number];
 
-async function* averaged(gpu: Gpu, blend: Blend, key: string): AsyncGenerator<Uint8Array> {
-  const tensors = tensorsOf(blend, key);
-  const { info } = tensors[0]!;
-  const count = info.shape.reduce((a, b) => a * b, 1);
-  const width = stagedBytes(info);
-  const perChunk = CHUNK_BYTES / width;
-  const chunk = Math.min(perChunk, count);
-  if (count === 0) return;
-  const whole = { tensors, rows: chunk, channels: 1, taps: 1 };
-  const averager = createAverager(gpu, pieceBytes(whole));
-  const target = gpu.createBuffer(
-    Math.ceil((chunk * width) / 4) * 4,
-    Usage.STORAGE | Usage.COPY_SRC,
-    `average of ${key}`,
-  );
-  try {
-    for (let first = 0; first < count; first += chunk) {
-      const rows = Math.min(chunk, count - first);
-      await averager.add({ ...whole, firstRow: first, rows, allRows: count, target, width: 0, packed: width === 2 });
-      await averager.flush();
-      const bytes = await readBuffer(gpu, target, Math.ceil((rows * width) / 4) * 4, `averaging ${key}`);
-      yield new Uint8Array(bytes, 0, rows * width);
-    }
-  } finally {
-    averager.destroy();
-    gpu.destroyBuffer(target);
+/** Neighbours that are averaged, and neighbours that are copied. */
+function runsOf(parts: readonly Part[]): { isFloat: boolean; parts: Part[] }[] {
+  const runs: { isFloat: boolean; parts: Part[] }[] = [];
+  for (const part of parts) {
+    const kind = isFloat(part.blend.ingredients[0]!.tensors.get(part.key)!);
+    if (runs.at(-1)?.isFloat === kind) runs.at(-1)!.parts.push(part);
+    else runs.push({ isFloat: kind, parts: [part] });
   }
+  return runs;
+}
+
+/** Pieces of a tensor that fit staging memory, an even number of elements each, so that words are whole. */
+function cut(blend: Blend, key: string, sums: 0 | 1 | 2, stagingBytes: number): Piece[] {
+  const average = averageOf(blend, key);
+  const elements = average.terms[0]!.info.shape.reduce((a, b) => a * b, 1);
+  const perElement = average.terms.reduce((sum, { info }) => sum + stagedBytes(info), 0);
+  const overhead = 16 * average.terms.length; // the table, and runs rounded up to words
+  const most = Math.max(2, Math.floor((stagingBytes - overhead) / perElement / 2) * 2);
+  const pieces: Piece[] = [];
+  for (let first = 0; first < elements; first += most) {
+    const rows = Math.min(most, elements - first);
+    const packed = sums === 0 && average.result !== 'F32';
+    pieces.push({ average, firstRow: first, rows, allRows: elements, channels: 1, taps: 1, width: 0, packed, sums });
+  }
+  return pieces;
 }
 
 /** Whole numbers, such as position_ids, must be the same everywhere; they are copied. */
-async function* copied(blend: Blend, key: string): AsyncGenerator<Uint8Array> {
-  const [first, ...others] = tensorsOf(blend, key);
-  const read = ({ info }: { info: TensorInfo }) => readBytes(info.source, info.offset, info.byteLength);
-  const bytes = await read(first!);
-  for (const [i, other] of others.entries()) {
-    const theirs = await read(other);
+async function copyOf(blend: Blend, key: string): Promise<Uint8Array<ArrayBuffer>> {
+  const [first, ...others] = blend.ingredients;
+  const read = ({ source, offset, byteLength }: TensorInfo) => readBytes(source, offset, byteLength);
+  const info = first!.tensors.get(key)!;
+  const bytes = await read(info);
+  for (const other of others) {
+    const theirs = await read(other.tensors.get(key)!);
     if (bytes.some((byte, at) => byte !== theirs[at])) {
       throw new IncompatibleError(
-        `${key} (${first!.info.dtype}) differs between ${blend[0]!.weights.name} and ${blend[i + 1]!.weights.name}. ` +
+        `${key} (${info.dtype}) differs between ${first!.name} and ${other.name}. ` +
           'Whole numbers are not averaged; they must be equal.',
         { tensor: key },
       );
     }
   }
-  yield bytes;
+  return bytes;
 }

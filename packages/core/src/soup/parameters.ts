@@ -10,8 +10,9 @@ import type { Gpu } from '../gpu/gpu.js';
 import { show, type Tensor } from '../gpu/graph.js';
 import { storageBytes } from '../gpu/plan.js';
 import type { Matrix } from '../ops/weights.js';
-import { createAverager, type Piece, pieceBytes, stagedBytes } from './averager.js';
-import { type Blend, checkBlend, isFloat, tensorsOf } from './blend.js';
+import { averagePieces, STAGING_BYTES } from './averager.js';
+import { averageOf, type Blend, checkBlend, isFloat } from './blend.js';
+import { type Piece, pieceBytes, stagedBytes } from './staging.js';
 
 /** A place in the checkpoint: `w.at('down_blocks', 0).at('conv1').matrix(...)`. */
 export interface WeightScope {
@@ -52,13 +53,10 @@ interface Parameter {
   readonly buffer: GPUBuffer;
 }
 
-/** Bytes of staging memory that loading uses at most, twice on the host side and once on the device. */
-const STAGING_BYTES = 32 * 2 ** 20;
-
 /** `prefix` is put before every path, for files that keep several models. */
 export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   checkBlend(blend);
-  const { weights } = blend[0]!;
+  const weights = blend.ingredients[0]!;
   const parameters: Parameter[] = [];
   let bytes = 0;
 
@@ -122,7 +120,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
             : [[rows, channels, kernel, kernel]],
         );
         const width = channels % 4 === 0 ? 4 : 1;
-        const packed = width === 4 && blend.every((of) => of.weights.tensors.get(key)!.dtype === 'F16');
+        const packed = width === 4 && averageOf(blend, key).result === 'F16';
         const taps = kernel * kernel;
         const data = keep({ key, rows, channels, taps, width, packed });
         return { data, rows, inner: channels * taps, kernel, width, packed };
@@ -157,45 +155,27 @@ async function load(gpu: Gpu, parameters: readonly Parameter[], blend: Blend, op
   const inFileOrder = [...parameters].sort((a, b) => position(blend, a) - position(blend, b));
   const pieces = inFileOrder.flatMap((parameter) => cut(parameter, blend));
   const total = pieces.reduce((sum, piece) => sum + pieceBytes(piece), 0);
-  const staging = Math.max(...pieces.map(pieceBytes), Math.min(STAGING_BYTES, total));
-  const averager = createAverager(gpu, staging);
-  try {
-    let done = 0;
-    for (const piece of pieces) {
-      signal?.throwIfAborted();
-      await averager.add(piece);
-      done += pieceBytes(piece);
-      onProgress?.(done, total);
-    }
-    await averager.flush();
-    await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'loading weights');
-  } finally {
-    averager.destroy();
+  let done = 0;
+  for await (const { pieces: averaged } of averagePieces(gpu, pieces, { signal })) {
+    done += averaged.reduce((sum, piece) => sum + pieceBytes(piece), 0);
+    onProgress?.(done, total);
   }
+  await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'loading weights');
 }
 
-const position = (blend: Blend, { key }: Parameter): number => blend[0]!.weights.tensors.get(key)?.offset ?? 0;
+const position = (blend: Blend, { key }: Parameter): number => blend.ingredients[0]!.tensors.get(key)?.offset ?? 0;
 
 /** Pieces of a parameter that fit staging memory, whole rows each; an even number of them, so that words are whole. */
 function cut(parameter: Parameter, blend: Blend): Piece[] {
   const { key, rows, channels, taps, width, packed, buffer } = parameter;
-  const tensors = tensorsOf(blend, key);
-  const rowBytes = tensors.reduce((sum, { info }) => sum + channels * taps * stagedBytes(info), 0);
+  const planned = averageOf(blend, key);
+  const average = packed ? { ...planned, result: 'F16' as const } : planned; // another blend may be of another type
+  const rowBytes = average.terms.reduce((sum, { info }) => sum + channels * taps * stagedBytes(info), 0);
   const most = Math.max(2, Math.floor((STAGING_BYTES - 4096) / rowBytes / 2) * 2);
   const pieces: Piece[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
-    pieces.push({
-      tensors,
-      firstRow,
-      rows: Math.min(most, rows - firstRow),
-      allRows: rows,
-      channels,
-      taps,
-      target: buffer,
-      width,
-      firstElement: firstRow * channels * taps,
-      packed,
-    });
+    const taken = Math.min(most, rows - firstRow);
+    pieces.push({ average, firstRow, rows: taken, allRows: rows, channels, taps, target: buffer, width, packed });
   }
   return pieces;
 }
