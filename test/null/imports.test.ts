@@ -14,6 +14,7 @@ const CORE: Record<string, readonly string[]> = {
   gpu: ['errors'],
   ops: ['errors', 'gpu'],
   soup: ['errors', 'checkpoint', 'gpu', 'ops/weights'],
+  ledger: ['errors', 'checkpoint', 'soup/fraction', 'zod/mini'],
   model: [
     'errors',
     'checkpoint/configs',
@@ -27,7 +28,7 @@ const CORE: Record<string, readonly string[]> = {
   sampler: ['errors', 'checkpoint/printable'],
   pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],
-  index: ['errors', 'checkpoint', 'gpu', 'soup', 'model', 'sampler', 'image', 'pipeline', 'conformance'],
+  index: ['errors', 'checkpoint', 'gpu', 'soup', 'ledger', 'model', 'sampler', 'image', 'pipeline', 'conformance'],
 };
 
 /** Paths below `folder`, with slashes. */

@@ -9,6 +9,7 @@ export { checkKernel, type Variant } from './gpu/kernel.js';
 export { formatBytes, type Memory } from './gpu/memory.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
+export * from './ledger/index.js';
 export {
   createTextEncoder,
   createUNet,
