@@ -30,6 +30,16 @@ export {
 export { type LoadModelOptions, loadModel, type Model, type ModelIngredient, sameConfig } from './pipeline/model.js';
 export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export { type Blend, blendOf, checkBlend, type ResultType } from './soup/blend.js';
+export { blockPresets } from './soup/block-presets.js';
+export {
+  type BlockIngredient,
+  type BlockTable,
+  blockFactor,
+  blockMix,
+  blockNames,
+  blockOf,
+  expandBlocks,
+} from './soup/block-weights.js';
 export { type Fraction, formatFraction, fractionToNumber, parseFraction } from './soup/fraction.js';
 export {
   type FileOptions,
