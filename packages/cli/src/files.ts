@@ -1,13 +1,27 @@
 /** Files and folders of the disk, as the sources that core reads. */
-import { constants } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, type Folder, type Source } from '@diffusion-soup/core';
 import { diskError } from './atomic-file.js';
 import { printable } from './text.js';
 
+/** A file of the disk, and which version of it: another version has another stamp. */
+export interface FileSource extends Source {
+  readonly path: string;
+  readonly stamp: string;
+}
+
+/** Which file, and when it was last changed. Not the path: a renamed file is the same one. */
+export const stampOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(':');
+
+/** The file behind a source, where there is one: other sources compute their bytes. */
+export const fileBehind = (source: Source): FileSource | undefined =>
+  'stamp' in source && 'path' in source ? (source as FileSource) : undefined;
+
 /** A file, open until `close`. Anything else that has a path (a folder, a pipe, a device) is refused. */
-export async function fileSource(path: string): Promise<Source> {
+export async function fileSource(path: string): Promise<FileSource> {
   let file: FileHandle;
   try {
     // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
@@ -19,22 +33,25 @@ export async function fileSource(path: string): Promise<Source> {
     throw diskError(path, error, 'read');
   }
   try {
-    const facts = await file.stat();
+    const facts = await file.stat({ bigint: true });
     if (!facts.isFile()) {
       const kind = facts.isDirectory() ? 'a folder' : 'a pipe, a socket or a device';
       throw new CheckpointError(`${printable(path)} is ${kind}; expected a file.`, { file: path });
     }
-    return openSource(path, file, facts.size);
+    return openSource(path, file, facts);
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-function openSource(path: string, file: FileHandle, size: number): Source {
+function openSource(path: string, file: FileHandle, facts: BigIntStats): FileSource {
+  const size = Number(facts.size);
   let isOpen = true;
   return {
     name: path,
+    path,
+    stamp: stampOf(facts),
     size,
     async readInto(target, offset) {
       try {

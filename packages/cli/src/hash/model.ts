@@ -1,0 +1,69 @@
+/** The content hashes of a whole model, as a ledger or the pantry's index notes them. */
+import {
+  CheckpointError,
+  closeWeights,
+  type LedgerComponents,
+  modelRoot,
+  openModelFolder,
+  type WeightedComponent,
+  type Weights,
+} from '@diffusion-soup/core';
+import { diskFolder } from '../files.js';
+import { printable } from '../text.js';
+import { type ComponentHash, type HashOptions, hashComponents, sha256 } from './weights.js';
+
+export const WEIGHTED = ['unet', 'vae', 'text_encoder'] as const satisfies WeightedComponent[];
+
+export interface ModelHash {
+  /** Merkle root over the roots of the components. */
+  readonly root: string;
+  readonly components: ReadonlyMap<WeightedComponent, ComponentHash>;
+  /** Of the files of weights. */
+  readonly bytes: number;
+}
+
+/** The weights of each part that a model has; whoever asks closes them. */
+export async function openParts(path: string): Promise<Map<WeightedComponent, Weights>> {
+  const folder = await openModelFolder(diskFolder(path));
+  const parts = new Map<WeightedComponent, Weights>();
+  try {
+    for (const part of WEIGHTED) {
+      const weights = folder.components.has(part) ? await folder.weights(part) : undefined;
+      if (weights) parts.set(part, weights);
+    }
+    if (parts.size === 0) {
+      throw new CheckpointError(`${printable(path)} has no weights: no ${WEIGHTED.join(', no ')} with *.safetensors.`, {
+        file: path,
+      });
+    }
+    return parts;
+  } catch (error) {
+    await closeParts(parts);
+    throw error;
+  }
+}
+
+export async function closeParts(parts: ReadonlyMap<string, Weights>): Promise<void> {
+  for (const weights of parts.values()) await closeWeights(weights);
+}
+
+export async function hashModel(path: string, options: HashOptions = {}): Promise<ModelHash> {
+  const parts = await openParts(path);
+  try {
+    const components = await hashComponents(parts, path, options);
+    const files = new Map(
+      [...components.values()].flatMap((part) => part.files.map((file) => [file.path, file.bytes])),
+    );
+    return {
+      root: modelRoot(Object.fromEntries(components), sha256),
+      components,
+      bytes: [...files.values()].reduce((sum, bytes) => sum + bytes, 0),
+    };
+  } finally {
+    await closeParts(parts);
+  }
+}
+
+/** Roots and files, without the tensors. */
+export const ledgerComponents = (components: ModelHash['components']): LedgerComponents =>
+  Object.fromEntries([...components].map(([part, { root, files }]) => [part, { root, files }]));
