@@ -6,6 +6,7 @@ import {
   type Difference,
   type Folder,
   type GoldenKind,
+  type Gpu,
   golden,
   goldenFile,
   goldenKinds,
@@ -14,11 +15,13 @@ import {
   wantedFeatures,
   wantedLimits,
 } from '@diffusion-soup/core';
+import { soupHashes } from '../support/soup-hashes.ts';
 
 declare global {
   interface Window {
     conformFolder(url: string): Promise<Record<GoldenKind, Difference[]>>;
     adapterName(): Promise<string>;
+    soupHashes(pantry: string): Promise<Record<string, string>>;
   }
 }
 
@@ -43,13 +46,26 @@ window.adapterName = async () => {
   return [vendor, architecture, device].join(' ');
 };
 
-window.conformFolder = async (url) => {
+async function openGpu(): Promise<Gpu> {
   const from = await adapter();
   const device = await from.requestDevice({
     requiredFeatures: wantedFeatures.filter((feature) => from.features.has(feature)),
     requiredLimits: wantedLimits(from),
   });
-  const gpu = createGpu(device, { precision: 'f32' });
+  return createGpu(device, { precision: 'f32' });
+}
+
+window.soupHashes = async (pantry) => {
+  const gpu = await openGpu();
+  const unetOf = async (shard: string) =>
+    (await (await openModelFolder(urlFolder(`${pantry}/${shard}`))).weights('unet'))!;
+  const hashes = await soupHashes(gpu, unetOf);
+  gpu.device.destroy();
+  return hashes;
+};
+
+window.conformFolder = async (url) => {
+  const gpu = await openGpu();
   const folder = await openModelFolder(urlFolder(url));
   const files = Object.fromEntries(
     await Promise.all(
@@ -66,6 +82,6 @@ window.conformFolder = async (url) => {
       results[kind].push(difference);
     }
   }
-  device.destroy();
+  gpu.device.destroy();
   return results;
 };

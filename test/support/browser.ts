@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';
-import { REFERENCE } from './files.ts';
+import { PANTRY, REFERENCE } from './files.ts';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
@@ -23,7 +23,7 @@ export function launchChromium(): Promise<Browser> {
   });
 }
 
-/** Serves test/browser from its sources, and the reference models under /reference. */
+/** Serves test/browser from its sources, the reference models under /reference, the pantry under /pantry. */
 export async function servePage(): Promise<{ server: ViteDevServer; url: string }> {
   const server = await createServer({
     configFile: false,
@@ -32,7 +32,7 @@ export async function servePage(): Promise<{ server: ViteDevServer; url: string 
     logLevel: 'error',
     resolve: { conditions: ['source', 'browser', 'module', 'import', 'default'] },
     server: { host: '127.0.0.1', port: 0, hmr: false, fs: { strict: false } },
-    plugins: [serveFolder('/reference/', REFERENCE)],
+    plugins: [serveFolder('/reference/', REFERENCE), serveFolder('/pantry/', PANTRY)],
   });
   await server.listen();
   return { server, url: server.resolvedUrls!.local[0]! };
