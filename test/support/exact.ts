@@ -25,7 +25,7 @@ export function decode(bits: number, type: Half): Exact {
 }
 
 /** The bits of n / d / 2^200, rounded to nearest, ties to even. */
-function encode(n: bigint, d: bigint, type: Half): number {
+export function encode(n: bigint, d: bigint, type: Half): number {
   const [m, e] = LAYOUT[type];
   // The smallest exponent at which the mantissa still fits: every finer one is tried from the subnormals up.
   for (let field = 1; field < 2 ** e - 1; field++) {
