@@ -25,7 +25,7 @@ const CORE: Record<string, readonly string[]> = {
     'image',
     '@huggingface/tokenizers',
   ],
-  sampler: ['errors', 'checkpoint/printable'],
+  sampler: ['errors', 'checkpoint/configs', 'checkpoint/printable'],
   pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],
   index: ['errors', 'checkpoint', 'gpu', 'soup', 'ledger', 'model', 'sampler', 'image', 'pipeline', 'conformance'],

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import type { SchedulerConfig } from '../../../packages/core/src/sampler/config.ts';
+import type { SchedulerConfig } from '../../../packages/core/src/checkpoint/configs.ts';
 import type { SamplerName } from '../../../packages/core/src/sampler/names.ts';
 import { sampleWith } from '../../../packages/core/src/sampler/sample.ts';
 import { addNoise, initialLatents, makeSchedule } from '../../../packages/core/src/sampler/schedule.ts';

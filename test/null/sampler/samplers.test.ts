@@ -1,7 +1,7 @@
 /** What holds for samplers without a reference: no state, noise where it belongs, where img2img begins, stopping. */
 import { describe, expect, it } from 'vitest';
+import type { SchedulerConfig } from '../../../packages/core/src/checkpoint/configs.ts';
 import { CancelledError, UsageError } from '../../../packages/core/src/errors.ts';
-import type { SchedulerConfig } from '../../../packages/core/src/sampler/config.ts';
 import { type SamplerName, samplerNames } from '../../../packages/core/src/sampler/names.ts';
 import { noiseStream, randn } from '../../../packages/core/src/sampler/noise.ts';
 import { networkCalls, sampleWith } from '../../../packages/core/src/sampler/sample.ts';

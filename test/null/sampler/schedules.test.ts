@@ -1,7 +1,7 @@
 /** Every sampler against diffusers on an analytic network: timesteps, sigmas, and the latents after every step. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { SchedulerConfig } from '../../../packages/core/src/sampler/config.ts';
+import type { SchedulerConfig } from '../../../packages/core/src/checkpoint/configs.ts';
 import { type SamplerName, samplerForClass } from '../../../packages/core/src/sampler/names.ts';
 import { networkCalls, sampleWith } from '../../../packages/core/src/sampler/sample.ts';
 import { initialLatents, makeSchedule, type Schedule } from '../../../packages/core/src/sampler/schedule.ts';

@@ -22,9 +22,9 @@ export interface SchedulerConfig {
   readonly solverOrder?: number;
   readonly useKarrasSigmas?: boolean;
   readonly finalSigmasType?: 'zero' | 'sigma_min';
-  readonly rescaleBetasZeroSnr: boolean;
-  /** Everything the file says. */
-  readonly raw: Readonly<Record<string, unknown>>;
+  readonly rescaleBetasZeroSnr?: boolean;
+  /** Everything the file says; options without a field above are looked up here. */
+  readonly raw?: Readonly<Record<string, unknown>>;
 }
 
 /** Every known model has 1000 steps of training. */

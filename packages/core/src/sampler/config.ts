@@ -1,31 +1,10 @@
 /**
- * What a scheduler_config.json says about noise, and what diffusers assumes where it says nothing: every scheduler
- * class reads the options that it knows from the shared file and has its own defaults for the rest (`from_config`).
+ * What diffusers assumes where a scheduler_config.json says nothing: every scheduler class reads the options that it
+ * knows from the shared file and has its own defaults for the rest (`from_config`).
  */
+import type { SchedulerConfig } from '../checkpoint/configs.js';
 import { ConfigError } from '../errors.js';
 import type { SamplerFamily } from './names.js';
-
-export interface SchedulerConfig {
-  readonly className?: string;
-  readonly numTrainTimesteps: number;
-  readonly betaStart: number;
-  readonly betaEnd: number;
-  readonly betaSchedule: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2';
-  readonly trainedBetas: readonly number[] | null;
-  readonly predictionType: 'epsilon' | 'v_prediction';
-  readonly timestepSpacing?: 'leading' | 'linspace' | 'trailing';
-  readonly stepsOffset?: number;
-  readonly setAlphaToOne?: boolean;
-  readonly solverOrder?: number;
-  readonly useKarrasSigmas?: boolean;
-  readonly finalSigmasType?: 'zero' | 'sigma_min';
-  readonly rescaleBetasZeroSnr?: boolean;
-  readonly lowerOrderFinal?: boolean;
-  readonly eulerAtFinal?: boolean;
-  readonly skipPrkSteps?: boolean;
-  /** The file as it is; options without a field above are looked up here. */
-  readonly raw?: Readonly<Record<string, unknown>>;
-}
 
 /** Every option of every sampler, decided. */
 export interface SolverOptions {
@@ -46,8 +25,7 @@ const SIGMA_MIN_KNOWN: readonly SamplerFamily[] = ['euler', 'dpmpp-2m', 'unipc']
 
 export function solverOptions(family: SamplerFamily, config: SchedulerConfig): SolverOptions {
   const raw = config.raw ?? {};
-  const flag = (value: boolean | undefined, key: string, otherwise: boolean): boolean =>
-    value ?? (typeof raw[key] === 'boolean' ? raw[key] : otherwise);
+  const flag = (key: string, otherwise: boolean): boolean => (typeof raw[key] === 'boolean' ? raw[key] : otherwise);
   const discrete = family === 'ddim' || family === 'pndm';
   if (family === 'unipc' && raw.predict_x0 === false) {
     throw new ConfigError(
@@ -62,12 +40,12 @@ export function solverOptions(family: SamplerFamily, config: SchedulerConfig): S
     finalSigmasType: SIGMA_MIN_KNOWN.includes(family) ? (config.finalSigmasType ?? 'zero') : 'zero',
     solverOrder: config.solverOrder ?? 2,
     solverType: solverType(family, raw.solver_type),
-    lowerOrderFinal: flag(config.lowerOrderFinal, 'lower_order_final', true),
-    eulerAtFinal: flag(config.eulerAtFinal, 'euler_at_final', false),
+    lowerOrderFinal: flag('lower_order_final', true),
+    eulerAtFinal: flag('euler_at_final', false),
     lambdaMinClipped: typeof raw.lambda_min_clipped === 'number' ? raw.lambda_min_clipped : -Infinity,
     disableCorrector: Array.isArray(raw.disable_corrector) ? raw.disable_corrector.map(Number) : [],
     // A PNDM config says what it wants, or means diffusers' default; under any other, pndm is PLMS as everywhere else.
-    skipPrkSteps: flag(config.skipPrkSteps, 'skip_prk_steps', config.className !== 'PNDMScheduler'),
+    skipPrkSteps: flag('skip_prk_steps', config.className !== 'PNDMScheduler'),
   };
 }
 

@@ -1,7 +1,8 @@
 /** The names of samplers: ours, diffusers' classes, A1111's labels and ComfyUI's, and how to get from one to another. */
+
+import type { SchedulerConfig } from '../checkpoint/configs.js';
 import { printable, printableValue } from '../checkpoint/printable.js';
 import { ConfigError, UsageError } from '../errors.js';
-import type { SchedulerConfig } from './config.js';
 
 /** Label: what A1111 calls it. Karras: whether diffusers' class has use_karras_sigmas. */
 const FAMILIES = {

@@ -2,8 +2,10 @@
  * The plan of a run: what the network is told at each step and how much noise there is, as diffusers' schedulers would
  * set it for the same config. Plain data, made once and never changed; a sampler only reads it.
  */
+
+import type { SchedulerConfig } from '../checkpoint/configs.js';
 import { UsageError } from '../errors.js';
-import { type SchedulerConfig, type SolverOptions, solverOptions } from './config.js';
+import { type SolverOptions, solverOptions } from './config.js';
 import { f32, roundHalfEven } from './float32.js';
 import { familyOf, isKarras, type SamplerFamily, type SamplerName } from './names.js';
 import { karrasSigmas, sigmaToTimestep, spacedTimesteps, timestepToSigma } from './timesteps.js';

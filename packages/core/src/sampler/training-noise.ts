@@ -2,7 +2,7 @@
  * How much noise a model saw in training: betas, their cumulated ᾱ, and the sigmas of x = x0 + sigma eps.
  * Rounded to float32 at the places where diffusers' tensors are, so that the schedules agree to the last bit.
  */
-import type { SchedulerConfig } from './config.js';
+import type { SchedulerConfig } from '../checkpoint/configs.js';
 import { f32, fma } from './float32.js';
 
 /** Added noise has variance `beta` at each of the training's timesteps. */
