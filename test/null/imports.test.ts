@@ -15,6 +15,7 @@ const CORE: Record<string, readonly string[]> = {
   ops: ['errors', 'gpu'],
   soup: ['errors', 'checkpoint', 'gpu', 'ops/weights'],
   ledger: ['errors', 'checkpoint', 'soup/fraction', 'zod/mini'],
+  lora: ['errors', 'checkpoint', 'gpu', 'soup'],
   model: [
     'errors',
     'checkpoint/configs',
@@ -28,7 +29,19 @@ const CORE: Record<string, readonly string[]> = {
   sampler: ['errors', 'checkpoint/configs', 'checkpoint/printable'],
   pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],
-  index: ['errors', 'checkpoint', 'gpu', 'soup', 'ledger', 'model', 'sampler', 'image', 'pipeline', 'conformance'],
+  index: [
+    'errors',
+    'checkpoint',
+    'gpu',
+    'soup',
+    'ledger',
+    'lora',
+    'model',
+    'sampler',
+    'image',
+    'pipeline',
+    'conformance',
+  ],
 };
 
 /** Paths below `folder`, with slashes. */

@@ -72,6 +72,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     ),
     'group-norm-stats': [{ types: { x: elem }, constants: { WORKGROUP, SLICES: 32 } }],
     'layer-norm': norm.map((types) => ({ types, constants: { WORKGROUP } })),
+    lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     matmul: products,
     softmax: [{ types: { y: elem }, constants: { WORKGROUP } }],
     'timestep-embedding': [true, false].map((FLIP) => ({ types: { y: elem }, constants: { FLIP } })),
