@@ -3,6 +3,8 @@
 export * from './checkpoint/index.js';
 export { compare, type Difference } from './conformance/compare.js';
 export { BOUNDS, conform, type GoldenKind, golden, goldenFile, goldenKinds } from './conformance/conformance.js';
+export type { ModelIngredient, OpenRecipe, RecipeSettings } from './cook/open-recipe.js';
+export { type ContentHash, type CookedPart, type CookOptions, cookPart, sameConfig } from './cook/part.js';
 export * from './errors.js';
 export { createGpu, type Gpu, type GpuOptions, type Precision, wantedFeatures, wantedLimits } from './gpu/gpu.js';
 export { checkKernel, type Variant } from './gpu/kernel.js';
@@ -27,7 +29,7 @@ export {
   type Settings,
   settle,
 } from './pipeline/generate.js';
-export { type LoadModelOptions, loadModel, type Model, type ModelIngredient, sameConfig } from './pipeline/model.js';
+export { type LoadModelOptions, loadModel, type Model } from './pipeline/model.js';
 export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export { type Blend, blendOf, checkBlend, type ResultType } from './soup/blend.js';
 export { blockPresets } from './soup/block-presets.js';

@@ -5,7 +5,8 @@
 
 import type { SchedulerConfig } from '../checkpoint/config-scheduler.js';
 import type { ModelFolder, WeightedComponent } from '../checkpoint/model-folder.js';
-import { closeWeights, type Weights } from '../checkpoint/weights.js';
+import type { ModelIngredient, OpenRecipe, RecipeSettings } from '../cook/open-recipe.js';
+import { type CookedPart, type CookOptions, cookPart } from '../cook/part.js';
 import { CheckpointError, IncompatibleError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import {
@@ -18,17 +19,9 @@ import {
   type Vae,
 } from '../model/components.js';
 import { type ClipTokenizer, createTokenizer } from '../model/tokenizer.js';
-import { type Blend, blendOf } from '../soup/blend.js';
+import type { Blend } from '../soup/blend.js';
 
-export interface ModelIngredient {
-  readonly folder: ModelFolder;
-  /** Its weight in the soup; weights are scaled to add up to 1. */
-  readonly weight: number;
-}
-
-export interface LoadModelOptions {
-  /** Where parts come from that no ingredient has. */
-  readonly base?: ModelFolder;
+export interface LoadModelOptions extends RecipeSettings, CookOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (part: WeightedComponent, done: number, total: number) => void;
 }
@@ -45,7 +38,10 @@ export interface Model {
   /** Bytes of weights on the device. */
   readonly bytes: number;
   /** Other weights for the same ingredients: re-averages in place. */
-  reblend(weights: readonly number[], options?: Pick<LoadModelOptions, 'signal' | 'onProgress'>): Promise<void>;
+  reblend(
+    weights: readonly ModelIngredient['weight'][],
+    options?: Pick<LoadModelOptions, 'signal' | 'onProgress'>,
+  ): Promise<void>;
   destroy(): Promise<void>;
 }
 
@@ -55,28 +51,26 @@ export async function loadModel(
   ingredients: readonly ModelIngredient[],
   options: LoadModelOptions = {},
 ): Promise<Model> {
-  const open: Weights[] = [];
+  const cooked: CookedPart[] = [];
   const made: Component[] = [];
   const destroy = async () => {
     for (const component of made) component.destroy();
-    for (const weights of open) await closeWeights(weights);
+    for (const part of cooked) await part.close();
   };
   try {
     const scheduler = await schedulerOf(ingredients, options.base);
+    const recipe: OpenRecipe = { ...options, ingredients };
     const part = async <T extends Component, C>(
       name: WeightedComponent,
       configOf: (folder: ModelFolder) => Promise<C>,
       create: (gpu: Gpu, config: C, blend: Blend) => T,
-    ): Promise<{ model: T; having: readonly ModelIngredient[]; blend: Blend }> => {
-      const having = ingredientsWith(ingredients, name, options.base);
-      const config = await sameConfig(having, name, configOf);
-      const blend = blendOf(
-        await weightsOf(having, name, open),
-        having.map(({ weight }) => weight),
-      );
-      const model = create(gpu, config, blend);
+    ): Promise<{ model: T; found: CookedPart }> => {
+      const found = await cookPart(recipe, name, options);
+      if (!found) throw missingPart(name, recipe);
+      cooked.push(found);
+      const model = create(gpu, await configOf(found.from[0]!), found.blend);
       made.push(model);
-      return { model, having, blend };
+      return { model, found };
     };
     const textEncoder = await part('text_encoder', (folder) => folder.textEncoderConfig(), createTextEncoder);
     const unet = await part('unet', (folder) => folder.unetConfig(), createUNet);
@@ -84,10 +78,11 @@ export async function loadModel(
     checkFit(textEncoder.model, unet.model, vae.model);
     const tokenizer = await tokenizerOf(ingredients, options.base, textEncoder.model.config.maxPositions);
 
+    const parts = { text_encoder: textEncoder, unet, vae };
     // Everything has been checked, and its memory counted, before the first weight is read.
-    for (const [name, { model, blend }] of Object.entries({ text_encoder: textEncoder, unet, vae })) {
+    for (const [name, { model, found }] of Object.entries(parts)) {
       const onProgress = (done: number, total: number) => options.onProgress?.(name as WeightedComponent, done, total);
-      await model.load(blend, { signal: options.signal, onProgress });
+      await model.load(found.blend, { signal: options.signal, onProgress });
     }
     return {
       name: ingredients.map(({ folder }) => folder.name).join(' + '),
@@ -99,13 +94,10 @@ export async function loadModel(
       tokenizer,
       bytes: textEncoder.model.bytes + unet.model.bytes + vae.model.bytes,
       async reblend(weights, { signal, onProgress } = {}) {
-        for (const [name, { model, having, blend }] of Object.entries({ text_encoder: textEncoder, unet, vae })) {
-          if (having.length === 1) continue; // nothing to average
-          const shares = having.map((one) => weights[ingredients.indexOf(one)]!);
-          await model.load(blendOf(blend.ingredients, shares), {
-            signal,
-            onProgress: (done, total) => onProgress?.(name as WeightedComponent, done, total),
-          });
+        for (const [name, { model, found }] of Object.entries(parts)) {
+          if (found.blend.ingredients.length === 1) continue; // nothing to average
+          const report = (done: number, total: number) => onProgress?.(name as WeightedComponent, done, total);
+          await model.load(found.reweigh(weights), { signal, onProgress: report });
         }
       },
       destroy,
@@ -116,60 +108,12 @@ export async function loadModel(
   }
 }
 
-/** The ingredients that have a part, or the base with all the weight. */
-function ingredientsWith(
-  ingredients: readonly ModelIngredient[],
-  part: WeightedComponent,
-  base: ModelFolder | undefined,
-): readonly ModelIngredient[] {
-  const having = ingredients.filter(({ folder }) => folder.components.has(part));
-  if (having.length > 0) return having;
-  if (base?.components.has(part)) return [{ folder: base, weight: 1 }];
-  throw new CheckpointError(
+const missingPart = (part: WeightedComponent, { ingredients, base }: OpenRecipe): CheckpointError =>
+  new CheckpointError(
     `No ${part} in ${ingredients.map(({ folder }) => folder.name).join(', ')}${base ? ` or ${base.name}` : ''}. ` +
       'Name the model that the fine-tunes started from with --base.',
     { part },
   );
-}
-
-async function weightsOf(having: readonly ModelIngredient[], part: WeightedComponent, open: Weights[]) {
-  const all = [];
-  for (const { folder } of having) {
-    const weights = await folder.weights(part);
-    if (!weights) {
-      throw new CheckpointError(`${folder.name} has a ${part}/config.json but no ${part} weights (*.safetensors).`, {
-        file: folder.name,
-        part,
-      });
-    }
-    open.push(weights);
-    all.push(weights);
-  }
-  return all;
-}
-
-/** The config of a part, which all ingredients must share. */
-export async function sameConfig<C>(
-  having: readonly ModelIngredient[],
-  part: string,
-  configOf: (folder: ModelFolder) => Promise<C>,
-): Promise<C> {
-  const [first, ...others] = having;
-  const config = await configOf(first!.folder);
-  for (const { folder } of others) {
-    const other = await configOf(folder);
-    for (const key of Object.keys(config as object) as (keyof C)[]) {
-      const [a, b] = [JSON.stringify(config[key]), JSON.stringify(other[key])];
-      if (a === b) continue;
-      throw new IncompatibleError(
-        `${part}: ${String(key)} is ${a} in ${first!.folder.name} but ${b} in ${folder.name}. ` +
-          'Only models of the same architecture can be averaged.',
-        { part, key },
-      );
-    }
-  }
-  return config;
-}
 
 async function schedulerOf(ingredients: readonly ModelIngredient[], base?: ModelFolder): Promise<SchedulerConfig> {
   const folders = ingredients.map(({ folder }) => folder).filter(({ components }) => components.has('scheduler'));
