@@ -1,14 +1,17 @@
 /** The content hashes of a whole model, as a ledger or the pantry's index notes them. */
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import {
   CheckpointError,
   closeWeights,
-  type LedgerComponents,
   modelRoot,
   openModelFolder,
+  openSafetensors,
+  type PantryEntry,
   type WeightedComponent,
   type Weights,
 } from '@diffusion-soup/core';
-import { diskFolder } from '../files.js';
+import { diskFolder, fileSource } from '../files.js';
 import { printable } from '../text.js';
 import { type ComponentHash, type HashOptions, hashComponents, sha256 } from './weights.js';
 
@@ -17,15 +20,19 @@ export const WEIGHTED = ['unet', 'vae', 'text_encoder'] as const satisfies Weigh
 export interface ModelHash {
   /** Merkle root over the roots of the components. */
   readonly root: string;
-  readonly components: ReadonlyMap<WeightedComponent, ComponentHash>;
+  readonly components: ReadonlyMap<Part, ComponentHash>;
   /** Of the files of weights. */
   readonly bytes: number;
 }
 
+/** A part of a model folder, or all of a single file, with its tensors as they are named there. */
+export type Part = WeightedComponent | 'file';
+
 /** The weights of each part that a model has; whoever asks closes them. */
-export async function openParts(path: string): Promise<Map<WeightedComponent, Weights>> {
+export async function openParts(path: string): Promise<Map<Part, Weights>> {
+  const parts = new Map<Part, Weights>();
+  if (statSync(path, { throwIfNoEntry: false })?.isFile()) return parts.set('file', await openFile(path));
   const folder = await openModelFolder(diskFolder(path));
-  const parts = new Map<WeightedComponent, Weights>();
   try {
     for (const part of WEIGHTED) {
       const weights = folder.components.has(part) ? await folder.weights(part) : undefined;
@@ -43,6 +50,14 @@ export async function openParts(path: string): Promise<Map<WeightedComponent, We
   }
 }
 
+async function openFile(path: string): Promise<Weights> {
+  const source = await fileSource(path);
+  return openSafetensors(source).catch(async (error: unknown) => {
+    await source.close?.();
+    throw error;
+  });
+}
+
 export async function closeParts(parts: ReadonlyMap<string, Weights>): Promise<void> {
   for (const weights of parts.values()) await closeWeights(weights);
 }
@@ -50,7 +65,7 @@ export async function closeParts(parts: ReadonlyMap<string, Weights>): Promise<v
 export async function hashModel(path: string, options: HashOptions = {}): Promise<ModelHash> {
   const parts = await openParts(path);
   try {
-    const components = await hashComponents(parts, path, options);
+    const components = await hashComponents(parts, parts.has('file') ? dirname(path) : path, options);
     const files = new Map(
       [...components.values()].flatMap((part) => part.files.map((file) => [file.path, file.bytes])),
     );
@@ -65,5 +80,5 @@ export async function hashModel(path: string, options: HashOptions = {}): Promis
 }
 
 /** Roots and files, without the tensors. */
-export const ledgerComponents = (components: ModelHash['components']): LedgerComponents =>
+export const ledgerComponents = (components: ModelHash['components']): PantryEntry['components'] =>
   Object.fromEntries([...components].map(([part, { root, files }]) => [part, { root, files }]));

@@ -14,6 +14,13 @@ export {
 export { checkLedger, receiptsOf } from './check.js';
 export { formatLedger, MAX_LEDGER_BYTES, parseLedger, parseReceipt } from './ledger.js';
 export { inclusionPath, leafHash, merkleRoot, type Sha256, verifyInclusion } from './merkle.js';
+export {
+  isPantryName,
+  type PantryEntry,
+  type PantryIndex,
+  pantryIndex,
+  parsePantryIndex,
+} from './pantry-index.js';
 export { verifyReceipt } from './receipt.js';
 export { byShare, componentRoot, modelRoot, setRoot, type TensorHash } from './roots.js';
 export type {

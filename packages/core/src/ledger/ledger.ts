@@ -10,6 +10,7 @@ import { printable } from '../checkpoint/printable.js';
 import { ConfigError } from '../errors.js';
 import { formatFraction, parseFraction } from '../soup/fraction.js';
 import { canonicalJson } from './canonical.js';
+import type { PantryIndex } from './pantry-index.js';
 import { type Ledger, type LedgerModel, ledgerSchema, type RemovalReceipt, receiptSchema } from './schema.js';
 
 /** A ledger of a thousand ingredients has 1 MB; what is much larger is no ledger. */
@@ -24,16 +25,17 @@ export function parseLedger(text: string, file = 'soup.json'): Ledger {
 
 /** Reads the text of a removal receipt. Whether it proves anything is verifyReceipt's question. */
 export const parseReceipt = (text: string, file = 'receipt'): RemovalReceipt =>
-  parseAs(receiptSchema, text, file) as RemovalReceipt;
+  parseAs(receiptSchema, text, file, 'receipt') as RemovalReceipt;
 
-/** The one text of a ledger or receipt: keys in order, two spaces, a line feed at the end. */
-export const formatLedger = (ledger: Ledger | RemovalReceipt): string => `${canonicalJson(ledger, 2)}\n`;
+/** The one text of a ledger, a receipt or an index: keys in order, two spaces, a line feed at the end. */
+export const formatLedger = (ledger: Ledger | RemovalReceipt | PantryIndex): string => `${canonicalJson(ledger, 2)}\n`;
 
-function parseAs(schema: z.core.$ZodType, text: string, file: string): unknown {
+/** Strict JSON of a form; `kind` is what to call it. */
+export function parseAs(schema: z.core.$ZodType, text: string, file: string, kind = 'ledger'): unknown {
   const shown = printable(file, 1000);
   if (text.length > MAX_LEDGER_BYTES) {
     throw new ConfigError(
-      `${shown} has more than ${MAX_LEDGER_BYTES} characters, which no ledger has. Get the file again.`,
+      `${shown} has more than ${MAX_LEDGER_BYTES} characters, which no ${kind} has. Get the file again.`,
       { file: shown },
     );
   }
@@ -44,7 +46,7 @@ function parseAs(schema: z.core.$ZodType, text: string, file: string): unknown {
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
   if (path.length === 0 && (typeof json !== 'object' || Array.isArray(json) || json === null)) {
-    throw new ConfigError(`${shown} is no ledger: expected a JSON object. Get the file again.`, { file: shown });
+    throw new ConfigError(`${shown} is no ${kind}: expected a JSON object. Get the file again.`, { file: shown });
   }
   const found = path.reduce((value: unknown, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], json);
   return refuse(pathText(path) || 'the whole', found, message);

@@ -10,10 +10,10 @@ const MOST_FILES = 1000; // as many shards as a component may have
 const MOST_ENTRIES = 1000; // checking a history takes time in proportion to entries times ingredients
 const MOST_PROOF_STEPS = 64;
 const LONGEST_NAME = 255;
-const LONGEST_PATH = 4096;
+export const LONGEST_PATH = 4096;
 const LONGEST_TEXT = 2000;
 
-function text(longest: number, what = 'text') {
+export function text(longest: number, what = 'text') {
   const message = `expected ${what} of 1 to ${longest} characters`;
   return z.string(message).check(z.minLength(1, message), z.maxLength(longest, message));
 }
@@ -22,26 +22,26 @@ function matching(pattern: RegExp, message: string) {
   return z.string(message).check(z.regex(pattern, message));
 }
 
-function list<Element extends z.core.SomeType>(element: Element, least: number, most: number) {
+export function list<Element extends z.core.SomeType>(element: Element, least: number, most: number) {
   const message = `expected a list of ${least} to ${most}`;
   return z.array(element, message).check(z.minLength(least, message), z.maxLength(most, message));
 }
 
 /** An object with these keys and no others. */
-function record<const Shape extends z.core.$ZodShape>(shape: Shape) {
+export function record<const Shape extends z.core.$ZodShape>(shape: Shape) {
   const keys = Object.keys(shape).join(', ');
   return z.strictObject(shape, {
     error: ({ code }) => (code === 'unrecognized_keys' ? `it may have only ${keys}` : 'expected an object'),
   });
 }
 
-const whole = (most: number) => {
+export const whole = (most: number) => {
   const message = `expected a whole number from 0 to ${most}`;
   return z.number(message).check(z.refine((n) => Number.isInteger(n) && n >= 0 && n <= most, message));
 };
 
-const hash = () => matching(/^[0-9a-f]{64}$/, 'expected a SHA-256 as 64 digits 0-9a-f');
-const name = () => text(LONGEST_NAME, 'a name');
+export const hash = () => matching(/^[0-9a-f]{64}$/, 'expected a SHA-256 as 64 digits 0-9a-f');
+export const name = () => text(LONGEST_NAME, 'a name');
 const weight = () =>
   matching(/^(0|-?[1-9][0-9]{0,39}(\/[1-9][0-9]{0,39})?)$/, 'expected a fraction in text, as "2" or "-1/3"');
 /** Below the model's folder: names only, with slashes between them. */
@@ -54,7 +54,7 @@ const innerPath = () =>
   );
 
 const file = record({ path: innerPath(), bytes: whole(Number.MAX_SAFE_INTEGER), sha256: hash() });
-const component = record({ root: hash(), files: list(file, 0, MOST_FILES) });
+export const component = record({ root: hash(), files: list(file, 0, MOST_FILES) });
 const components = record({
   unet: z.optional(component),
   vae: z.optional(component),
@@ -166,7 +166,7 @@ export const receiptSchema = record({
 });
 
 /** Data that nobody changes in place. */
-type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
+export type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
 
 export type Ledger = Frozen<z.output<typeof ledgerSchema>>;
 export type LedgerModel = NonNullable<Ledger['base']>;
