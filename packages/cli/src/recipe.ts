@@ -7,6 +7,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, isAbsolute, join, resolve } from 'node:path';
 import { CheckpointError, UsageError } from '@diffusion-soup/core';
 import { nearest } from './nearest.js';
+import { locateInPantry } from './pantry/find.js';
 import { printable } from './text.js';
 import { version } from './version.js';
 
@@ -26,7 +27,7 @@ export interface Recipe {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** What a name could mean: a path, or a folder of the pantry; the first that exists counts. */
+/** What a name could mean, beside a name of the pantry's index: a path, or a folder of the pantry. */
 function candidates(name: string, env: Env): string[] {
   const isPlain = !isAbsolute(name) && !name.split(/[/\\]/).includes('..');
   return [resolve(name), ...(isPlain ? [join(pantry(env), name)] : [])];
@@ -42,6 +43,10 @@ const kindOf = (path: string): 'folder' | 'file' | undefined => {
 function find(name: string, env: Env): string | undefined {
   if (name === '' || name.includes('\0')) return undefined;
   const paths = candidates(name, env);
+  if (kindOf(paths[0]!) !== 'folder') {
+    const indexed = locateInPantry(name, env);
+    if (indexed !== undefined) return indexed;
+  }
   return paths.find((path) => kindOf(path) === 'folder') ?? paths.find((path) => kindOf(path) === 'file');
 }
 
