@@ -3,8 +3,15 @@
 export * from './checkpoint/index.js';
 export { compare, type Difference } from './conformance/compare.js';
 export { BOUNDS, conform, type GoldenKind, golden, goldenFile, goldenKinds } from './conformance/conformance.js';
+export { sameConfig, samePrediction, weightsOf } from './cook/architecture.js';
+export {
+  type MergePlan,
+  type PlannedFile,
+  type PlannedPart,
+  planFolder,
+} from './cook/merge-plan.js';
 export type { ModelIngredient, OpenRecipe, RecipeSettings } from './cook/open-recipe.js';
-export { type ContentHash, type CookedPart, type CookOptions, cookPart, sameConfig } from './cook/part.js';
+export { type ContentHash, type CookedPart, type CookOptions, cookPart } from './cook/part.js';
 export * from './errors.js';
 export { createGpu, type Gpu, type GpuOptions, type Precision, wantedFeatures, wantedLimits } from './gpu/gpu.js';
 export { checkKernel, type Variant } from './gpu/kernel.js';
@@ -12,6 +19,21 @@ export { formatBytes, type Memory } from './gpu/memory.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
 export * from './ledger/index.js';
+export {
+  type AppliedMethod,
+  type ApplyOptions,
+  applyMethod,
+  type ComputedWeights,
+  type DareOptions,
+  dareWeights,
+  type Method,
+  type MethodParameters,
+  type MethodRequest,
+  methods,
+  needsBase,
+  type TiesOptions,
+  tiesWeights,
+} from './methods/index.js';
 export {
   createTextEncoder,
   createUNet,

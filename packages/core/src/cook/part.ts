@@ -3,16 +3,21 @@
  * need not be averaged at all. Models are loaded from it and files are written from it, so a preview and a merged
  * checkpoint cannot differ.
  */
+import type { UNetConfig } from '../checkpoint/configs.js';
 import type { ModelFolder, WeightedComponent } from '../checkpoint/model-folder.js';
 import { closeWeights, type Weights } from '../checkpoint/weights.js';
-import { CheckpointError, IncompatibleError, UsageError } from '../errors.js';
-import type { Blend } from '../soup/blend.js';
+import { IncompatibleError, UsageError } from '../errors.js';
+import type { Gpu } from '../gpu/gpu.js';
+import { type LoadedLora, withLoras } from '../lora/index.js';
+import { type AppliedMethod, applyMethod, needsBase } from '../methods/index.js';
+import { blendAsWeights } from '../soup/as-weights.js';
+import { type Blend, blendOf } from '../soup/blend.js';
 import { blockMix } from '../soup/block-weights.js';
-import { add, type Fraction, fraction, isZero, multiply, ONE, parseFraction } from '../soup/fraction.js';
-import { type Mix, mixOf } from '../soup/mix.js';
+import { type Fraction, ONE, parseFraction } from '../soup/fraction.js';
+import { sameConfig, weightsOf } from './architecture.js';
 import type { ModelIngredient, OpenRecipe } from './open-recipe.js';
 
-/** What is known of a part's content: its Merkle root, and the hash of each tensor. */
+/** What is known of a part's content: its Merkle root, and the SHA-256 of each tensor's bytes. */
 export interface ContentHash {
   readonly root: string;
   readonly tensors: ReadonlyMap<string, { readonly dataHash: string }>;
@@ -21,17 +26,20 @@ export interface ContentHash {
 export interface CookOptions {
   /** Content hashes, where they are known: what is equal in all ingredients is then taken from one of them. */
   readonly hashOf?: (folder: ModelFolder, part: WeightedComponent) => ContentHash | undefined;
+  readonly signal?: AbortSignal;
 }
 
 export interface CookedPart {
   readonly part: WeightedComponent;
-  /** The models it is made of; with a base that is mixed in, that first. */
+  /** The models it is made of. */
   readonly from: readonly ModelFolder[];
-  /** It is what one model has, byte for byte. */
+  /** It is what one model has, unchanged. */
   readonly isCopy: boolean;
   readonly blend: Blend;
+  /** `exact`: the same bytes on every adapter. `deterministic`: on the same adapter and driver. */
+  readonly arithmetic: 'exact' | 'deterministic';
   /** The blend with other weights for the recipe's ingredients; what is open stays open. */
-  reweigh(weights: readonly ModelIngredient['weight'][]): Blend;
+  reweigh(weights: readonly ModelIngredient['weight'][]): Promise<Blend>;
   close(): Promise<void>;
 }
 
@@ -43,44 +51,61 @@ interface Contribution extends Omit<ModelIngredient, 'weight'> {
 
 /** The part's blend, checked for one architecture; undefined when no model of the recipe has the part. */
 export async function cookPart(
+  gpu: Gpu,
   recipe: OpenRecipe,
   part: WeightedComponent,
   options: CookOptions = {},
 ): Promise<CookedPart | undefined> {
   const having = contributions(recipe, part);
   if (having.length === 0) return undefined;
-  const config = await partConfig(having, part);
-  const hashes = having.map(({ folder }) => options.hashOf?.(folder, part));
-  const isFrozen = hashes.every((hash) => hash !== undefined && hash.root === hashes[0]?.root);
-  const strength = parseWeight(recipe.strength ?? ONE);
-  const base = isZero(add(strength, fraction(-1n))) ? undefined : baseOf(recipe, part, having);
-  const needed = isFrozen && !base && recipe.normalize !== false ? having.slice(0, 1) : having;
-  const mixed = base ? [{ folder: base, weight: ONE }, ...needed] : needed;
+  const base = baseOf(recipe, part, having);
+  const folders = [...having.map(({ folder }) => folder), ...(base ? [base] : [])];
+  const config = await partConfig(folders, part);
+  const needed = isFrozen(having, part, options) && !base && recipe.normalize !== false ? having.slice(0, 1) : having;
   const opened: Weights[] = [];
+  const applied: AppliedMethod[] = [];
   const close = async () => {
+    for (const one of applied) one.destroy();
     await Promise.all(opened.map(closeWeights));
   };
+  const open = async (folder: ModelFolder) => {
+    const weights = await weightsOf(folder, part);
+    opened.push(weights);
+    return weights;
+  };
+  const isAlone = needed.length === 1 && !base && recipe.normalize !== false;
   try {
-    for (const { folder } of mixed) opened.push(await weightsOf(folder, part));
-    const hashesOf = mixed.map(({ folder }) => options.hashOf?.(folder, part));
-    const blendOf = (contributions: readonly Contribution[]): Blend => {
-      const soup = mixesOf(contributions, part === 'unet' ? config : undefined, recipe.normalize ?? true);
-      return {
-        ingredients: opened,
-        mix: base ? towards(soup, strength) : soup,
+    const ingredients: Weights[] = [];
+    for (const { folder, loras = [] } of needed) ingredients.push(bake(gpu, part, await open(folder), loras));
+    const baseWeights = base && (await open(base));
+    const changed = [recipe.loras ?? [], ...needed.map(({ loras = [] }) => loras)].some((loras) =>
+      appliesTo(part, loras),
+    );
+    const blend = async (weighted: readonly Contribution[]): Promise<Blend> => {
+      const method = isAlone
+        ? { blend: blendOf(ingredients), arithmetic: 'exact' as const, destroy() {} }
+        : await cookMethod(gpu, recipe, { part, weighted, ingredients, base: baseWeights, config, options });
+      for (const before of applied.splice(0)) before.destroy();
+      applied.push(method);
+      const hashes = method.blend.ingredients.map((one) => hashOf(one, needed, ingredients, part, options));
+      const made: Blend = {
+        ...method.blend,
         ...(recipe.dtype && { dtype: recipe.dtype }),
         ...(recipe.allowNonFinite && { allowNonFinite: true }),
-        isEqual: (key) => isEqualIn(key, hashesOf),
+        isEqual: (key) => isEqualIn(key, hashes),
       };
+      if (!recipe.loras || !appliesTo(part, recipe.loras)) return made;
+      return blendOf([bake(gpu, part, isAlone ? ingredients[0]! : blendAsWeights(gpu, made), recipe.loras)]);
     };
-    const blend = blendOf(needed);
+    const first = await blend(needed);
     return {
       part,
-      from: mixed.map(({ folder }) => folder),
-      isCopy: mixed.length === 1 && recipe.dtype === undefined && isOne(blend.mix('')),
-      blend,
+      from: [...needed.map(({ folder }) => folder), ...(base ? [base] : [])],
+      isCopy: isAlone && recipe.dtype === undefined && !changed,
+      blend: first,
+      arithmetic: changed ? 'deterministic' : applied[0]!.arithmetic,
       reweigh: (weights) =>
-        blendOf(
+        blend(
           needed.map((one) => (one.index === undefined ? one : { ...one, weight: parseWeight(weights[one.index]!) })),
         ),
       close,
@@ -89,6 +114,40 @@ export async function cookPart(
     await close();
     throw error;
   }
+}
+
+interface Cooking {
+  readonly part: WeightedComponent;
+  readonly weighted: readonly Contribution[];
+  readonly ingredients: readonly Weights[];
+  readonly base?: Weights;
+  readonly config: object;
+  readonly options: CookOptions;
+}
+
+async function cookMethod(gpu: Gpu, recipe: OpenRecipe, cooking: Cooking): Promise<AppliedMethod> {
+  const { part, weighted, ingredients, base, config, options } = cooking;
+  const { method = 'linear', parameters, normalize, dtype, allowNonFinite } = recipe;
+  const hashes = weighted.map(({ folder }) => options.hashOf?.(folder, part)?.root);
+  const identities = hashes.every((root) => root !== undefined) ? (hashes as string[]) : undefined;
+  const weights = weighted.map(({ weight }) => weight);
+  const applied = await applyMethod(
+    gpu,
+    { method, ingredients, weights, ...(parameters && { parameters }), ...(base && { base }), normalize },
+    { dtype, allowNonFinite, identities, signal: options.signal },
+  );
+  if (part !== 'unet' || weighted.every(({ blocks }) => blocks === undefined)) return applied;
+  if (method !== 'linear' || base) {
+    throw new UsageError('block weights go with the method linear without a strength; leave one of them out', {
+      method,
+    });
+  }
+  const named = weighted.map(({ folder, weight, blocks }) => ({
+    name: folder.name,
+    weight,
+    ...(blocks && { blocks }),
+  }));
+  return { ...applied, blend: { ...applied.blend, mix: blockMix(named, config as UNetConfig) } };
 }
 
 const parseWeight = (weight: ModelIngredient['weight']): Fraction =>
@@ -105,56 +164,41 @@ function contributions({ ingredients, base, parts }: OpenRecipe, part: WeightedC
   return base?.components.has(part) ? [{ folder: base, weight: ONE }] : [];
 }
 
-function baseOf(
-  { base }: OpenRecipe,
-  part: WeightedComponent,
-  having: readonly Contribution[],
-): ModelFolder | undefined {
-  if (!base) throw new UsageError('a strength needs the model that the fine-tunes started from; name it with --base');
-  if (having.some(({ folder }) => folder === base)) return undefined;
-  if (base.components.has(part)) return base;
-  throw new IncompatibleError(`the base ${base.name} has no ${part}, from which a strength could be counted`, { part });
-}
-
-function mixesOf(
-  having: readonly Contribution[],
-  config: object | undefined,
-  normalize: boolean,
-): (key: string) => Mix {
-  if (config && having.some(({ blocks }) => blocks !== undefined)) {
-    return blockMix(
-      having.map(({ folder, weight, blocks }) => ({
-        name: folder.name,
-        weight,
-        ...(blocks !== undefined && { blocks }),
-      })),
-      config as Parameters<typeof blockMix>[1],
-    );
+/** The base, where the method mixes it in. */
+function baseOf(recipe: OpenRecipe, part: WeightedComponent, having: readonly Contribution[]): ModelFolder | undefined {
+  const { method = 'linear', parameters, base } = recipe;
+  if (!needsBase(method, parameters) || having.every(({ index }) => index === undefined)) return undefined;
+  if (!base) {
+    throw new UsageError(`${method} needs the model that the fine-tunes started from; name it with --base`, { method });
   }
-  const mix = mixOf(
-    having.map(({ weight }) => weight),
-    { normalize },
-  );
-  return () => mix;
+  if (base.components.has(part)) return base;
+  throw new IncompatibleError(`the base ${base.name} has no ${part}, from which the ingredients could differ`, {
+    part,
+  });
 }
 
-/** base + strength * (soup - base). */
-function towards(soup: (key: string) => Mix, strength: Fraction): (key: string) => Mix {
-  const rest = add(ONE, multiply(fraction(-1n), strength));
-  const known = new Map<Mix, Mix>();
-  return (key) => {
-    const before = soup(key);
-    let after = known.get(before);
-    if (!after) {
-      const shares = before.p.map((n) => multiply(strength, fraction(BigInt(n), BigInt(before.q))));
-      after = mixOf([rest, ...shares], { normalize: false });
-      known.set(before, after);
-    }
-    return after;
-  };
+function isFrozen(having: readonly Contribution[], part: WeightedComponent, { hashOf }: CookOptions): boolean {
+  const roots = having.map(({ folder, loras }) => (loras?.length ? undefined : hashOf?.(folder, part)?.root));
+  return roots.every((root) => root !== undefined && root === roots[0]);
 }
 
-const isOne = ({ p, q }: Mix): boolean => p.length === 1 && p[0] === 1 && q === 1;
+const appliesTo = (part: WeightedComponent, loras: readonly LoadedLora[]): boolean =>
+  loras.some(({ lora, strength }) => strength !== 0 && lora.modules.some(({ component }) => component === part));
+
+const bake = (gpu: Gpu, part: WeightedComponent, weights: Weights, loras: readonly LoadedLora[]): Weights =>
+  part === 'vae' || loras.length === 0 ? weights : withLoras(gpu, part, weights, loras);
+
+/** Only of what is in a file as it is: baked and computed weights have no hash. */
+function hashOf(
+  weights: Weights,
+  needed: readonly Contribution[],
+  ingredients: readonly Weights[],
+  part: WeightedComponent,
+  options: CookOptions,
+): ContentHash | undefined {
+  const one = needed[ingredients.indexOf(weights)];
+  return one && !one.loras?.length ? options.hashOf?.(one.folder, part) : undefined;
+}
 
 function isEqualIn(key: string, hashes: readonly (ContentHash | undefined)[]): boolean {
   const [first, ...others] = hashes.map((hash) => hash?.tensors.get(key)?.dataHash);
@@ -167,37 +211,5 @@ const CONFIGS = {
   text_encoder: (folder: ModelFolder) => folder.textEncoderConfig(),
 } as const;
 
-const partConfig = (having: readonly { folder: ModelFolder }[], part: WeightedComponent): Promise<object> =>
-  sameConfig<object>(having, part, CONFIGS[part]);
-
-/** The config of a part, which all ingredients must share. */
-export async function sameConfig<C>(
-  having: readonly { readonly folder: ModelFolder }[],
-  part: string,
-  configOf: (folder: ModelFolder) => Promise<C>,
-): Promise<C> {
-  const [first, ...others] = having;
-  const config = await configOf(first!.folder);
-  for (const { folder } of others) {
-    const other = await configOf(folder);
-    for (const key of Object.keys(config as object) as (keyof C)[]) {
-      const [a, b] = [JSON.stringify(config[key]), JSON.stringify(other[key])];
-      if (a === b) continue;
-      throw new IncompatibleError(
-        `${part}: ${String(key)} is ${a} in ${first!.folder.name} but ${b} in ${folder.name}. ` +
-          'Only models of the same architecture can be averaged.',
-        { part, key },
-      );
-    }
-  }
-  return config;
-}
-
-export async function weightsOf(folder: ModelFolder, part: WeightedComponent): Promise<Weights> {
-  const weights = await folder.weights(part);
-  if (weights) return weights;
-  throw new CheckpointError(`${folder.name} has a ${part}/config.json but no ${part} weights (*.safetensors).`, {
-    file: folder.name,
-    part,
-  });
-}
+const partConfig = (folders: readonly ModelFolder[], part: WeightedComponent): Promise<object> =>
+  sameConfig<object>(folders, part, CONFIGS[part]);

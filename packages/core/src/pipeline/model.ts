@@ -65,7 +65,7 @@ export async function loadModel(
       configOf: (folder: ModelFolder) => Promise<C>,
       create: (gpu: Gpu, config: C, blend: Blend) => T,
     ): Promise<{ model: T; found: CookedPart }> => {
-      const found = await cookPart(recipe, name, options);
+      const found = await cookPart(gpu, recipe, name, options);
       if (!found) throw missingPart(name, recipe);
       cooked.push(found);
       const model = create(gpu, await configOf(found.from[0]!), found.blend);
@@ -97,7 +97,7 @@ export async function loadModel(
         for (const [name, { model, found }] of Object.entries(parts)) {
           if (found.blend.ingredients.length === 1) continue; // nothing to average
           const report = (done: number, total: number) => onProgress?.(name as WeightedComponent, done, total);
-          await model.load(found.reweigh(weights), { signal, onProgress: report });
+          await model.load(await found.reweigh(weights), { signal, onProgress: report });
         }
       },
       destroy,

@@ -124,18 +124,25 @@ function runsOf(parts: readonly Part[]): { isFloat: boolean; parts: Part[] }[] {
   return runs;
 }
 
-/** Pieces of a tensor that fit staging memory, an even number of elements each, so that words are whole. */
-function cut(blend: Blend, key: string, sums: 0 | 1 | 2, stagingBytes: number): Piece[] {
+/** Elements `first` to `end` of a tensor in pieces that fit staging memory, an even number each, so that words are whole. */
+export function cut(
+  blend: Blend,
+  key: string,
+  sums: 0 | 1 | 2,
+  stagingBytes: number,
+  first = 0,
+  end = Number.POSITIVE_INFINITY,
+): Piece[] {
   const average = averageOf(blend, key);
   const elements = average.terms[0]!.info.shape.reduce((a, b) => a * b, 1);
   const perElement = average.terms.reduce((sum, { info }) => sum + stagedBytes(info), 0);
   const overhead = 16 * average.terms.length; // the table, and runs rounded up to words
   const most = Math.max(2, Math.floor((stagingBytes - overhead) / perElement / 2) * 2);
+  const packed = sums === 0 && average.result !== 'F32';
   const pieces: Piece[] = [];
-  for (let first = 0; first < elements; first += most) {
-    const rows = Math.min(most, elements - first);
-    const packed = sums === 0 && average.result !== 'F32';
-    pieces.push({ average, firstRow: first, rows, allRows: elements, channels: 1, taps: 1, width: 0, packed, sums });
+  for (let firstRow = first; firstRow < Math.min(end, elements); firstRow += most) {
+    const rows = Math.min(most, end - firstRow, elements - firstRow);
+    pieces.push({ average, firstRow, rows, allRows: elements, channels: 1, taps: 1, width: 0, packed, sums });
   }
   return pieces;
 }
