@@ -16,6 +16,7 @@ const CORE: Record<string, readonly string[]> = {
   soup: ['errors', 'checkpoint', 'gpu', 'ops/weights'],
   ledger: ['errors', 'checkpoint', 'soup/fraction', 'zod/mini'],
   lora: ['errors', 'checkpoint', 'gpu', 'soup'],
+  methods: ['errors', 'checkpoint', 'gpu', 'soup'],
   model: [
     'errors',
     'checkpoint/configs',
@@ -29,6 +30,7 @@ const CORE: Record<string, readonly string[]> = {
   sampler: ['errors', 'checkpoint/configs', 'checkpoint/printable'],
   cook: ['errors', 'checkpoint', 'gpu', 'soup', 'methods', 'lora', 'recipe'],
   pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'cook', 'model', 'sampler', 'image'],
+  search: ['errors', 'image', 'soup', 'sampler', 'pipeline'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],
   index: [
     'errors',
@@ -38,10 +40,12 @@ const CORE: Record<string, readonly string[]> = {
     'cook',
     'ledger',
     'lora',
+    'methods',
     'model',
     'sampler',
     'image',
     'pipeline',
+    'search',
     'conformance',
   ],
 };

@@ -67,14 +67,23 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     concat: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),
     conv2d: products,
     geglu: [{ types: { x: elem, y: elem } }],
+    gram: [
+      [false, false],
+      [true, false],
+      [false, true],
+    ].map(([DELTAS, DISTANCES]) => ({ constants: { WORKGROUP, DELTAS: DELTAS!, DISTANCES: DISTANCES! } })),
     'group-norm': norm.flatMap((types) =>
       codes.map((ACTIVATION) => ({ types, constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION } })),
     ),
     'group-norm-stats': [{ types: { x: elem }, constants: { WORKGROUP, SLICES: 32 } }],
     'layer-norm': norm.map((types) => ({ types, constants: { WORKGROUP } })),
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
+    'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,
     softmax: [{ types: { y: elem }, constants: { WORKGROUP } }],
+    'task-vectors': [0, 1, 2].flatMap((RESULT) =>
+      [false, true].map((ELECT) => ({ constants: { WORKGROUP, RESULT, ELECT } })),
+    ),
     'timestep-embedding': [true, false].map((FLIP) => ({ types: { y: elem }, constants: { FLIP } })),
     unary: codes.map((ACTIVATION) => ({ types: { x: elem, y: elem }, constants: { ACTIVATION } })),
   };
