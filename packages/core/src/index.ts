@@ -19,6 +19,7 @@ export { formatBytes, type Memory } from './gpu/memory.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
 export * from './ledger/index.js';
+export * from './lora/index.js';
 export {
   type AppliedMethod,
   type ApplyOptions,
@@ -53,6 +54,7 @@ export {
 } from './pipeline/generate.js';
 export { type LoadModelOptions, loadModel, type Model } from './pipeline/model.js';
 export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
+export * from './search/index.js';
 export { type Blend, blendOf, checkBlend, type ResultType } from './soup/blend.js';
 export { blockPresets } from './soup/block-presets.js';
 export {
