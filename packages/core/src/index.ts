@@ -75,6 +75,8 @@ export {
   mergeSafetensors,
   type OutputTensor,
   outputsOf,
+  type PlacedPart,
+  placedParts,
 } from './soup/merge.js';
 export { isAffine, LARGEST_MIX, type Mix, mixOf } from './soup/mix.js';
 export type { LoadOptions } from './soup/parameters.js';

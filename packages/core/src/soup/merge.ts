@@ -3,6 +3,7 @@
  * safetensors file. The bytes are handed out as they are made; memory does not grow with the model.
  */
 
+import { tensorBytes } from '../checkpoint/dtype.js';
 import { encodeSafetensorsHeader } from '../checkpoint/safetensors-writer.js';
 import { readBytes } from '../checkpoint/source.js';
 import type { TensorInfo } from '../checkpoint/weights.js';
@@ -76,6 +77,30 @@ function typeOf({ parts }: OutputTensor, sums: 0 | 1 | 2): TensorInfo['dtype'] {
   const info = blend.ingredients[0]!.tensors.get(key)!;
   if (!isFloat(info)) return info.dtype;
   return sums === 0 ? averageOf(blend, key).result : sums === 1 ? 'I32' : 'I64';
+}
+
+/** A tensor of a blend, and where its bytes are in the file. */
+export interface PlacedPart {
+  readonly blend: Blend;
+  readonly key: string;
+  readonly dtype: TensorInfo['dtype'];
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** All parts of a file, in the order of its bytes. */
+export function placedParts({ tensors, offsets, sums }: MergedFile): PlacedPart[] {
+  return tensors.flatMap((tensor) => {
+    let begin = offsets.get(tensor.name)!;
+    const dtype = typeOf(tensor, sums);
+    return tensor.parts.map(({ blend, key }): PlacedPart => {
+      const { shape } = blend.ingredients[0]!.tensors.get(key)!;
+      const placed = { blend, key, dtype, shape, begin, end: begin + tensorBytes(dtype, shape)! };
+      begin = placed.end;
+      return placed;
+    });
+  });
 }
 
 /** Yields a safetensors file piece by piece; each is valid until the next one is asked for. */
