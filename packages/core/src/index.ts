@@ -3,6 +3,7 @@
 export * from './checkpoint/index.js';
 export { compare, type Difference } from './conformance/compare.js';
 export { BOUNDS, conform, type GoldenKind, golden, goldenFile, goldenKinds } from './conformance/conformance.js';
+export { type Admission, admit } from './cook/admission.js';
 export { sameConfig, samePrediction, weightsOf } from './cook/architecture.js';
 export {
   type MergePlan,
@@ -19,6 +20,7 @@ export { formatBytes, type Memory } from './gpu/memory.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
 export * from './ledger/index.js';
+export { type LoadedLora, type Lora, readLora } from './lora/index.js';
 export * from './lora/index.js';
 export {
   type AppliedMethod,

@@ -27,18 +27,21 @@ export async function explainTrouble(pieces: readonly Piece[], trouble: Trouble)
 }
 
 async function explainSpecial(piece: Piece): Promise<void> {
-  for (const { info } of piece.average.terms) {
-    const values = await valuesOf(piece, info);
-    const at = values.findIndex((value) => !Number.isFinite(value));
-    if (at < 0) continue;
-    const index = firstOf(piece) + at;
-    throw new CheckpointError(
-      `${printable(info.source.name, 1000)}: tensor "${printable(info.name)}" holds ${values[at]} at index ${index}` +
-        `${coordinates(info, index)}. Training has diverged there, or the file is damaged: use another checkpoint, or ` +
-        'let such numbers through with --allow-non-finite.',
-      { file: info.source.name, tensor: info.name, index, value: String(values[at]), byte: info.offset },
-    );
-  }
+  for (const { info } of piece.average.terms) await refuseSpecial(info, firstOf(piece), elementsOf(piece));
+}
+
+/** Throws for the first infinity or NaN among `count` numbers of a tensor, if there is one. */
+export async function refuseSpecial(info: TensorInfo, first: number, count: number): Promise<void> {
+  const values = await valuesOf(info, first, count);
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return;
+  const index = first + at;
+  throw new CheckpointError(
+    `${printable(info.source.name, 1000)}: tensor "${printable(info.name)}" holds ${values[at]} at index ${index}` +
+      `${coordinates(info, index)}. Training has diverged there, or the file is damaged: use another checkpoint, or ` +
+      'let such numbers through with --allow-non-finite.',
+    { file: info.source.name, tensor: info.name, index, value: String(values[at]), byte: info.offset },
+  );
 }
 
 async function explainLarge(piece: Piece): Promise<void> {
@@ -50,7 +53,7 @@ async function explainLarge(piece: Piece): Promise<void> {
       { tensor: info.name },
     );
   }
-  const parts = await Promise.all(terms.map(({ info }) => valuesOf(piece, info)));
+  const parts = await Promise.all(terms.map(({ info }) => valuesOf(info, firstOf(piece), elementsOf(piece))));
   for (let at = 0; at < elementsOf(piece); at++) {
     const value = terms.reduce((sum, { p }, i) => sum + (p / q) * parts[i]![at]!, 0);
     if (Math.abs(value) < LARGEST[result]) continue;
@@ -66,10 +69,9 @@ async function explainLarge(piece: Piece): Promise<void> {
 
 const firstOf = ({ firstRow, channels, taps }: Piece): number => firstRow * channels * taps;
 
-async function valuesOf(piece: Piece, info: TensorInfo): Promise<Float32Array> {
+async function valuesOf(info: TensorInfo, first: number, count: number): Promise<Float32Array> {
   const size = info.byteLength / info.shape.reduce((a, b) => a * b, 1);
-  const bytes = await readBytes(info.source, info.offset + firstOf(piece) * size, elementsOf(piece) * size);
-  return toFloat32(bytes, info.dtype);
+  return toFloat32(await readBytes(info.source, info.offset + first * size, count * size), info.dtype);
 }
 
 /** " ([3, 0, 2])", for a tensor of more than one dimension. */
