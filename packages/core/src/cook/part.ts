@@ -39,7 +39,7 @@ export interface CookedPart {
   /** `exact`: the same bytes on every adapter. `deterministic`: on the same adapter and driver. */
   readonly arithmetic: 'exact' | 'deterministic';
   /** The blend with other weights for the recipe's ingredients; what is open stays open. */
-  reweigh(weights: readonly ModelIngredient['weight'][]): Promise<Blend>;
+  reweigh(weights: readonly ModelIngredient['weight'][], blocks?: readonly ModelIngredient['blocks'][]): Promise<Blend>;
   close(): Promise<void>;
 }
 
@@ -104,9 +104,13 @@ export async function cookPart(
       isCopy: isAlone && recipe.dtype === undefined && !changed,
       blend: first,
       arithmetic: changed ? 'deterministic' : applied[0]!.arithmetic,
-      reweigh: (weights) =>
+      reweigh: (weights, blocks) =>
         blend(
-          needed.map((one) => (one.index === undefined ? one : { ...one, weight: parseWeight(weights[one.index]!) })),
+          needed.map((one) => {
+            if (one.index === undefined) return one;
+            const weight = parseWeight(weights[one.index]!);
+            return { ...one, weight, ...(blocks && { blocks: blocks[one.index] }) };
+          }),
         ),
       close,
     };

@@ -40,7 +40,10 @@ export interface Model {
   /** Other weights for the same ingredients: re-averages in place. */
   reblend(
     weights: readonly ModelIngredient['weight'][],
-    options?: Pick<LoadModelOptions, 'signal' | 'onProgress'>,
+    options?: Pick<LoadModelOptions, 'signal' | 'onProgress'> & {
+      /** Other block weights too, one table or none for each ingredient. */
+      readonly blocks?: readonly ModelIngredient['blocks'][];
+    },
   ): Promise<void>;
   destroy(): Promise<void>;
 }
@@ -93,11 +96,11 @@ export async function loadModel(
       scheduler,
       tokenizer,
       bytes: textEncoder.model.bytes + unet.model.bytes + vae.model.bytes,
-      async reblend(weights, { signal, onProgress } = {}) {
+      async reblend(weights, { signal, onProgress, blocks } = {}) {
         for (const [name, { model, found }] of Object.entries(parts)) {
           if (found.blend.ingredients.length === 1) continue; // nothing to average
           const report = (done: number, total: number) => onProgress?.(name as WeightedComponent, done, total);
-          await model.load(await found.reweigh(weights), { signal, onProgress: report });
+          await model.load(await found.reweigh(weights, blocks), { signal, onProgress: report });
         }
       },
       destroy,
