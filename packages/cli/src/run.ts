@@ -6,6 +6,7 @@ import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
 import { mergeCommand } from './commands/merge.js';
 import { pantryCommand } from './commands/pantry.js';
+import { verifyCommand } from './commands/verify.js';
 import type { CommonFlags } from './flags.js';
 import { createOutput, type Io, type Output } from './output.js';
 import { report } from './report.js';
@@ -44,7 +45,15 @@ A model is a folder as diffusers writes it: a path, or a name in the pantry ($SO
 Exit codes: 0 done, 1 internal error or a failed comparison, 2 usage, 3 bad file, 4 models that do not fit
 together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 130 Ctrl-C, 143 terminated.`,
     );
-  for (const add of [generateCommand, mergeCommand, pantryCommand, conformanceCommand, doctorCommand, demoCommand])
+  for (const add of [
+    generateCommand,
+    mergeCommand,
+    verifyCommand,
+    pantryCommand,
+    conformanceCommand,
+    doctorCommand,
+    demoCommand,
+  ])
     add(program, run);
   return program;
 }

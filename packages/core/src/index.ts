@@ -20,7 +20,6 @@ export { formatBytes, type Memory } from './gpu/memory.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
 export * from './ledger/index.js';
-export { type LoadedLora, type Lora, readLora } from './lora/index.js';
 export * from './lora/index.js';
 export {
   type AppliedMethod,

@@ -64,7 +64,7 @@ const lora = record({ name: name(), from: text(LONGEST_PATH, 'a path'), sha256: 
 const model = { name: name(), from: text(LONGEST_PATH, 'a path'), root: hash(), components };
 const blockName = matching(/^[A-Z][A-Z0-9]{0,15}$/i, 'expected the name of a block, such as IN04');
 const blocks = z.union(
-  [text(LONGEST_NAME), z.record(blockName, weight())],
+  [text(LONGEST_TEXT), z.record(blockName, weight())],
   'expected the name of a preset, or factors by block',
 );
 const loras = z.optional(list(lora, 1, 100));
@@ -127,9 +127,10 @@ export const ledgerSchema = record({
   ),
   /** Whether the weights are scaled to add up to 1. */
   normalize: z.boolean('expected true or false'),
-  /** `exact`: sums are integers or have no rounding but the last. `deterministic`: the same everywhere, but rounded. */
+  /** `exact`: the same bytes on every adapter. `deterministic`: on the same adapter and driver. */
   arithmetic: z.literal(['exact', 'deterministic'], 'expected "exact" or "deterministic"'),
   dtype: z.optional(z.literal(['F16', 'BF16', 'F32'], 'expected F16, BF16 or F32')),
+  allowNonFinite: z.optional(z.literal(true, 'expected true, or nothing')),
   base: z.optional(record(model)),
   /** In order of their names. */
   ingredients: list(ingredient, 1, MOST_INGREDIENTS),
