@@ -15,7 +15,7 @@ const CORE: Record<string, readonly string[]> = {
   ops: ['errors', 'gpu'],
   soup: ['errors', 'checkpoint', 'gpu', 'ops/weights'],
   ledger: ['errors', 'checkpoint', 'soup/fraction', 'zod/mini'],
-  lora: ['errors', 'checkpoint', 'gpu', 'soup'],
+  lora: ['errors', 'checkpoint', 'gpu', 'soup', 'sampler/noise-cpu'],
   methods: ['errors', 'checkpoint', 'gpu', 'soup'],
   model: [
     'errors',

@@ -66,6 +66,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     cast: norm.map((types) => ({ types })),
     concat: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),
     conv2d: products,
+    'difference-product': [{}],
     geglu: [{ types: { x: elem, y: elem } }],
     gram: [
       [false, false],
