@@ -64,7 +64,7 @@ fn merged(element: u32) -> u32 {
   var kept = array<u32, 2>(0, 0);
   var finite = (base & INFINITE_F32) < INFINITE_F32;
   var total = 0; // Σ p_i
-  exponent = exponent_of(base);
+  exponent = 1;
   for (var i = 0u; i < params.ingredients; i++) {
     let bits = number(i, element);
     let distance = distance_bits(bits, base);
@@ -80,6 +80,7 @@ fn merged(element: u32) -> u32 {
   }
   var divisor = params.q;
   if (ELECT) {
+    exponent = max(exponent, exponent_of(base));
     add_all(kept, 1, base, -total, element);
     let elected = i32(any(limbs > vec4u())) - 2 * i32(limbs.w >> 31);
     divisor = 0;

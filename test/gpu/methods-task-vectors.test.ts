@@ -294,6 +294,40 @@ describe('whatever the numbers are', () => {
   });
 });
 
+describe('where numbers are large', () => {
+  test('what does not go into a sum takes no room in it', async () => {
+    const base = one('base', 'F32', [2 ** 100, -(2 ** 100)]);
+    const model = one('model', 'F32', [1 / 3, 2 ** -40 / 3]);
+    const options = { base, ingredients: [model], weights: fractions([[1, 1]]) };
+    const expected = await bitsOf(model);
+    expect(await bitsOf(await tiesWeights(gpu, { ...options, density: parseFraction('1') }))).toEqual(expected);
+    expect(await bitsOf(await dareWeights(gpu, { ...options, drop: parseFraction('0'), seed: 1n }))).toEqual(expected);
+  });
+
+  test('element 2^32 and its neighbours draw numbers of their own', async () => {
+    const elements = 2 ** 32 + 8;
+    /** A file of 8 GiB with one number in it. */
+    const full = (name: string, half: number): Weights => {
+      const readInto = async (target: Uint8Array) =>
+        new Uint16Array(target.buffer, target.byteOffset, target.length / 2).fill(half) && undefined;
+      const source = { name, size: elements * 2, readInto };
+      const info = { name: 'w', dtype: 'F16' as const, shape: [elements], source, offset: 0, byteLength: elements * 2 };
+      return { name, tensors: new Map([['w', info]]), metadata: {} };
+    };
+    const options = { base: full('base', 0), ingredients: [full('model', 0x3c00)], weights: fractions([[1, 1]]) };
+    const dropped = await dareWeights(gpu, { ...options, drop: parseFraction('1/2'), seed: 3n });
+    const [first, count] = [2 ** 32 - 501, 1000 - 493];
+    const bytes = new Uint8Array(count * 2);
+    await dropped.tensors.get('w')!.source.readInto(bytes, first * 2);
+    const key = randomKey(3n, 'model', 'w');
+    const expected = Array.from({ length: count }, (_, i) =>
+      philox(BigInt(first + i) >> 2n, key)[(first + i) % 4]! < 2 ** 31 ? 0 : 0x4000,
+    );
+    expect([...new Uint16Array(bytes.buffer)]).toEqual(expected);
+    dropped.destroy();
+  });
+});
+
 describe('refusals', () => {
   const options = () => optionsOf(CASES[1]!);
   test('parameters without meaning', async () => {
