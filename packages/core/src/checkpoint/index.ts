@@ -27,5 +27,7 @@ export { COMPONENTS, type Component, type ModelIndex, parseModelIndex } from './
 export { printable, printableShape, printableValue } from './printable.js';
 export { LENGTH_BYTES, MAX_HEADER_BYTES, openSafetensors } from './safetensors.js';
 export { type EncodedHeader, encodeSafetensorsHeader, type TensorSpec } from './safetensors-writer.js';
+export { type ShardFile, type ShardLayout, shardLayout } from './shard-layout.js';
+export * from './single-file/index.js';
 export { blobSource, bytesSource, type Folder, readBytes, type Source } from './source.js';
 export { closeWeights, type TensorInfo, type Weights } from './weights.js';

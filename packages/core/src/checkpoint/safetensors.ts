@@ -23,6 +23,9 @@ export const MAX_HEADER_BYTES = 100_000_000;
  */
 const MAX_TENSORS = 2 ** 18;
 
+/** White space and "{": what a header can begin with. */
+const JSON_STARTS: readonly unknown[] = [0x20, 0x09, 0x0a, 0x0d, 0x7b];
+
 const DAMAGED = 'The file is damaged or was written by a broken tool: get it again, or save it again.';
 
 interface Place {
@@ -66,10 +69,11 @@ async function readHeaderLength(source: Source, refuse: Refuse): Promise<number>
   if (source.size === 0) refuse('the file is empty', { byte: 0 });
   const start = await readOrThrow(source, 0, Math.min(source.size, LENGTH_BYTES + SNIFF_BYTES));
   const length = source.size < LENGTH_BYTES ? undefined : new DataView(start.buffer).getBigUint64(0, true);
-  if (length === undefined || length > MAX_HEADER_BYTES) {
-    // What the file really is explains more than a length made of its first letters.
-    const kind = sniff(start);
-    if (kind) refuse(`this is ${kind.is}; expected safetensors`, { byte: 0, advice: kind.advice });
+  const isPossible = length !== undefined && length <= MAX_HEADER_BYTES;
+  // What the file really is explains more than a length made of its first letters. Some zip archives make a fair one.
+  const kind = isPossible && JSON_STARTS.includes(start[LENGTH_BYTES]) ? undefined : sniff(start);
+  if (kind) refuse(`this is ${kind.is}; expected safetensors`, { byte: 0, advice: kind.advice });
+  if (!isPossible) {
     if (length === undefined)
       refuse(`the file has ${source.size} bytes; expected a header length of 8 first`, { byte: 0 });
     refuse(`the header claims ${length} bytes; at most ${MAX_HEADER_BYTES} are allowed`, { byte: 0 });
