@@ -10,6 +10,7 @@ export {
   type PlannedFile,
   type PlannedPart,
   planFolder,
+  planSingleFile,
 } from './cook/merge-plan.js';
 export type { ModelIngredient, OpenRecipe, RecipeSettings } from './cook/open-recipe.js';
 export { type ContentHash, type CookedPart, type CookOptions, cookPart } from './cook/part.js';

@@ -72,8 +72,11 @@ function checkSums({ ingredients }: Blend, key: string): void {
   for (const { tensors } of ingredients) checkSummable(tensors.get(key)!);
 }
 
-function typeOf({ parts }: OutputTensor, sums: 0 | 1 | 2): TensorInfo['dtype'] {
-  const { blend, key } = parts[0]!;
+const typeOf = ({ parts: [part] }: OutputTensor, sums: 0 | 1 | 2): TensorInfo['dtype'] =>
+  outputType(part!.blend, part!.key, sums);
+
+/** What a tensor of a blend is stored as. */
+export function outputType(blend: Blend, key: string, sums: 0 | 1 | 2 = 0): TensorInfo['dtype'] {
   const info = blend.ingredients[0]!.tensors.get(key)!;
   if (!isFloat(info)) return info.dtype;
   return sums === 0 ? averageOf(blend, key).result : sums === 1 ? 'I32' : 'I64';
