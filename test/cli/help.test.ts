@@ -4,7 +4,7 @@ import { samplerNames } from '@diffusion-soup/core';
 import { describe, expect, test } from 'vitest';
 import { soup } from '../support/cli.ts';
 
-const COMMANDS = ['generate', 'merge', 'pantry', 'conformance', 'doctor', 'demo'];
+const COMMANDS = ['generate', 'merge', 'verify', 'pantry', 'conformance', 'doctor', 'demo'];
 
 describe('help', () => {
   test('without arguments names every command', async () => {
