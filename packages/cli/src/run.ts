@@ -4,6 +4,7 @@ import { conformanceCommand } from './commands/conformance.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
+import { loraCommand } from './commands/lora.js';
 import { mergeCommand } from './commands/merge.js';
 import { pantryCommand } from './commands/pantry.js';
 import { verifyCommand } from './commands/verify.js';
@@ -48,6 +49,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 
   for (const add of [
     generateCommand,
     mergeCommand,
+    loraCommand,
     verifyCommand,
     pantryCommand,
     conformanceCommand,
