@@ -135,17 +135,18 @@ async function cookMethod(gpu: Gpu, recipe: OpenRecipe, cooking: Cooking): Promi
   const hashes = weighted.map(({ folder }) => options.hashOf?.(folder, part)?.root);
   const identities = hashes.every((root) => root !== undefined) ? (hashes as string[]) : undefined;
   const weights = weighted.map(({ weight }) => weight);
+  const hasBlocks = part === 'unet' && weighted.some(({ blocks }) => blocks !== undefined);
+  if (hasBlocks && (method !== 'linear' || base)) {
+    throw new UsageError('block weights go with the method linear without a strength; leave one of them out', {
+      method,
+    });
+  }
   const applied = await applyMethod(
     gpu,
     { method, ingredients, weights, ...(parameters && { parameters }), ...(base && { base }), normalize },
     { dtype, allowNonFinite, identities, signal: options.signal },
   );
-  if (part !== 'unet' || weighted.every(({ blocks }) => blocks === undefined)) return applied;
-  if (method !== 'linear' || base) {
-    throw new UsageError('block weights go with the method linear without a strength; leave one of them out', {
-      method,
-    });
-  }
+  if (!hasBlocks) return applied;
   const named = weighted.map(({ folder, weight, blocks }) => ({
     name: folder.name,
     weight,
