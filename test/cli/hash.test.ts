@@ -14,7 +14,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { bytesSource, openSafetensors } from '@diffusion-soup/core';
+import { bytesSource, configMetadata, openSafetensors } from '@diffusion-soup/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fileSource, stampOf } from '../../packages/cli/src/files.ts';
 import { cacheFolder, openHashCache } from '../../packages/cli/src/hash/cache.ts';
@@ -25,6 +25,7 @@ import { hashComponent } from '../../packages/cli/src/hash/weights.ts';
 import { buildCli, scratch } from '../support/cli.ts';
 import { PANTRY } from '../support/files.ts';
 import { safetensorsFile } from '../support/safetensors.ts';
+import { loadFolder, singleFileOf } from '../support/single-file.ts';
 
 let folder: ReturnType<typeof scratch>;
 beforeEach(() => {
@@ -237,6 +238,25 @@ describe('roots', () => {
         .files.map((one) => one.path)
         .sort(),
     ).toEqual(['unet/part-0.safetensors', 'unet/part-1.safetensors']);
+  });
+
+  test('of a model as a single file is that of its folder; what is no model has one of its own', async () => {
+    const base = await loadFolder(`${PANTRY}/base`);
+    const single = await singleFileOf(base, configMetadata(base.configs));
+    await base.close();
+    writeFileSync(folder.in('base.safetensors'), single);
+    const inFolder = await hashModel(`${PANTRY}/base`);
+    const inFile = await hashModel(folder.in('base.safetensors'));
+    expect(inFile.root).toBe(inFolder.root);
+    for (const [part, { root, files }] of inFile.components) {
+      expect(root).toBe(inFolder.components.get(part)!.root);
+      expect(files).toEqual([{ path: 'base.safetensors', bytes: single.length, sha256: hex(single) }]);
+    }
+    expect(inFile.bytes).toBe(single.length);
+
+    const header = JSON.stringify({ 'lora_unet_x.lora_up.weight': { dtype: 'F16', shape: [2], data_offsets: [0, 4] } });
+    writeFileSync(folder.in('lora.safetensors'), safetensorsFile(header, { data: 4 }));
+    expect([...(await hashModel(folder.in('lora.safetensors'))).components.keys()]).toEqual(['file']);
   });
 
   test('a model without weights is refused', async () => {

@@ -4,10 +4,13 @@ import { dirname } from 'node:path';
 import {
   CheckpointError,
   closeWeights,
+  type ModelFolder,
   modelRoot,
   openModelFolder,
   openSafetensors,
+  openSingleFile,
   type PantryEntry,
+  SoupError,
   type WeightedComponent,
   type Weights,
 } from '@diffusion-soup/core';
@@ -25,29 +28,34 @@ export interface ModelHash {
   readonly bytes: number;
 }
 
-/** A part of a model folder, or all of a single file, with its tensors as they are named there. */
+/** A part of a model; or all of a file that is no model by itself (a LoRA, a VAE), with its tensors as they are named. */
 export type Part = WeightedComponent | 'file';
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+
+/** A diffusers folder, or a single file of Stable Diffusion 1.x or 2.x. */
+export const openModelAt = (path: string): Promise<ModelFolder> =>
+  isFile(path) ? openSingleFile(() => fileSource(path)) : openModelFolder(diskFolder(path));
 
 /** The weights of each part that a model has; whoever asks closes them. */
 export async function openParts(path: string): Promise<Map<Part, Weights>> {
   const parts = new Map<Part, Weights>();
-  if (statSync(path, { throwIfNoEntry: false })?.isFile()) return parts.set('file', await openFile(path));
-  const folder = await openModelFolder(diskFolder(path));
   try {
+    const folder = await openModelAt(path);
     for (const part of WEIGHTED) {
       const weights = folder.components.has(part) ? await folder.weights(part) : undefined;
       if (weights) parts.set(part, weights);
     }
-    if (parts.size === 0) {
-      throw new CheckpointError(`${printable(path)} has no weights: no ${WEIGHTED.join(', no ')} with *.safetensors.`, {
-        file: path,
-      });
-    }
-    return parts;
   } catch (error) {
     await closeParts(parts);
+    // A damaged file is refused again, as what it is.
+    if (isFile(path) && error instanceof SoupError) return new Map([['file', await openFile(path)]]);
     throw error;
   }
+  if (parts.size > 0) return parts;
+  throw new CheckpointError(`${printable(path)} has no weights: no ${WEIGHTED.join(', no ')} with *.safetensors.`, {
+    file: path,
+  });
 }
 
 async function openFile(path: string): Promise<Weights> {
@@ -65,7 +73,7 @@ export async function closeParts(parts: ReadonlyMap<string, Weights>): Promise<v
 export async function hashModel(path: string, options: HashOptions = {}): Promise<ModelHash> {
   const parts = await openParts(path);
   try {
-    const components = await hashComponents(parts, parts.has('file') ? dirname(path) : path, options);
+    const components = await hashComponents(parts, isFile(path) ? dirname(path) : path, options);
     const files = new Map(
       [...components.values()].flatMap((part) => part.files.map((file) => [file.path, file.bytes])),
     );

@@ -10,14 +10,14 @@ import {
   type LoadedLora,
   type ModelFolder,
   type OpenRecipe,
-  openModelFolder,
   openSafetensors,
   type Plan,
   parseFraction,
   readLora,
   type WeightedComponent,
 } from '@diffusion-soup/core';
-import { diskFolder, fileSource } from '../files.js';
+import { fileSource } from '../files.js';
+import { openModelAt } from '../hash/model.js';
 import { hashFiles } from '../hash/pool.js';
 import { pantryFolder } from '../pantry/find.js';
 import { printable } from '../text.js';
@@ -45,7 +45,7 @@ export async function openLedger(plan: Plan, options: LocateOptions): Promise<Op
       return known;
     }
     const located = await locateModel(of, options);
-    const folder = await openModelFolder(diskFolder(located.path));
+    const folder = await openModelAt(located.path);
     found.set(of.name, located);
     folders.set(of.root, folder);
     hashes.set(folder, located);

@@ -6,12 +6,11 @@ import {
   byCodePoint,
   COMPONENTS,
   type Component,
-  openModelFolder,
   type PantryEntry,
   SoupError,
   type UNetConfig,
 } from '@diffusion-soup/core';
-import { diskFolder } from '../files.js';
+import { openModelAt } from '../hash/model.js';
 import { INDEX_FILE, pathOf, readIndex } from './find.js';
 
 export interface PantryModel {
@@ -61,13 +60,12 @@ export async function describeModel({
   path,
   kind,
 }: Pick<PantryModel, 'path' | 'kind'>): Promise<Description | undefined> {
-  if (kind === 'file') return { parts: ['file'] };
   try {
-    const folder = await openModelFolder(diskFolder(path));
+    const folder = await openModelAt(path);
     const architecture = folder.components.has('unet') ? architectureOf(await folder.unetConfig()) : undefined;
     return { parts: [...folder.components], ...(architecture !== undefined && { architecture }) };
   } catch (error) {
-    if (error instanceof SoupError) return undefined;
+    if (error instanceof SoupError) return kind === 'file' ? { parts: ['file'] } : undefined;
     throw error;
   }
 }
