@@ -7,6 +7,7 @@ import { generateCommand } from './commands/generate.js';
 import { loraCommand } from './commands/lora.js';
 import { mergeCommand } from './commands/merge.js';
 import { pantryCommand } from './commands/pantry.js';
+import { searchCommand } from './commands/search.js';
 import { verifyCommand } from './commands/verify.js';
 import type { CommonFlags } from './flags.js';
 import { createOutput, type Io, type Output } from './output.js';
@@ -50,6 +51,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 
     generateCommand,
     mergeCommand,
     loraCommand,
+    searchCommand,
     verifyCommand,
     pantryCommand,
     conformanceCommand,
