@@ -1,7 +1,9 @@
 /** Configs for single files, which have no place for them but the metadata. */
+import { ConfigError } from '../../errors.js';
 import { type JsonObject, type JsonValue, parseConfigJson } from '../json.js';
 import type { ModelFolder } from '../model-folder.js';
 import type { Component } from '../model-index.js';
+import { printable, printableValue } from '../printable.js';
 import type { Weights } from '../weights.js';
 
 /** The JSON of a part's config.json, unchecked. */
@@ -38,9 +40,18 @@ export function configMetadata(configs: Configs): Record<string, string> {
 export function configsIn({ name, metadata }: Weights): Configs {
   const text = metadata[CONFIGS_KEY];
   if (text === undefined) return {};
-  const json = parseConfigJson(text, `${name}: metadata ${CONFIGS_KEY}`);
-  const object: JsonObject = isObject(json) ? json : {};
-  return Object.fromEntries(KEPT.filter((part) => object[part] !== undefined).map((part) => [part, object[part]]));
+  const file = `${name}: metadata "${CONFIGS_KEY}"`;
+  const json = parseConfigJson(text, file);
+  if (!isObject(json)) {
+    const shown = printable(file, 1000);
+    throw new ConfigError(
+      `${shown} holds ${printableValue(json)}; expected a JSON object with a config for each part`,
+      {
+        file: shown,
+      },
+    );
+  }
+  return Object.fromEntries(KEPT.filter((part) => json[part] !== undefined).map((part) => [part, json[part]]));
 }
 
 function isObject(json: JsonValue | undefined): json is JsonObject {
