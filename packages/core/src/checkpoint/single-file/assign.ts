@@ -16,6 +16,8 @@ const WITHOUT_EFFECT = [
   /^cond_stage_model\.model\.attn_mask$/,
 ];
 
+const CONFIG = 'the config (given, or inferred from other tensors)';
+
 const EMA = 'model_ema.';
 
 /** diffusers takes fewer for the counters that training keeps beside the copy. */
@@ -53,7 +55,7 @@ export function assign({ name: file, tensors }: Weights): Assignment {
         if (info) {
           views.push(viewOf(file, info, pair));
         } else if (!pair.optional || tensors.has(plain)) {
-          refuseTensor(file, key, 'is missing, which a model like that of the other tensors has');
+          refuseTensor(file, key, `is missing, which ${CONFIG} asks for`);
         }
         taken.add(plain);
         if (ema && info) emaOriginals.push(plain);
@@ -69,7 +71,7 @@ export function assign({ name: file, tensors }: Weights): Assignment {
       );
       if (unknown === undefined) return [...rest, ...emaOriginals.filter((key) => tensors.has(key))];
       const is = Object.values(PREFIXES).some((prefix) => unknown.startsWith(prefix))
-        ? 'has no place in a model like that of the other tensors; perhaps one that comes before it is missing'
+        ? `has no place in ${CONFIG}; perhaps a tensor that comes before it is missing`
         : 'is none that a Stable Diffusion 1 or 2 model has, so the model may need what this engine does not do';
       return refuseTensor(file, unknown, is);
     },
