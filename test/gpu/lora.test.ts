@@ -116,6 +116,23 @@ describe('W + strength * alpha / rank * up @ down', () => {
     }
   });
 
+  test('of a tensor larger than one chunk is the same as of its pieces', async () => {
+    const side = 2999; // 18 MB, where 16 MiB are computed at once
+    const model = await fileOf('model', { [KEY]: entry([side, side], 1, 'F16') });
+    const lora = await loraOf('a', entry([side, 1], 2), entry([1, side], 3));
+    const info = withLoras(gpu, 'unet', model, [{ lora, strength: 1 }]).tensors.get(KEY)!;
+    const whole = await readBytes(info.source, 0, info.byteLength);
+    for (const offset of [0, 2 ** 24 - 64, 2 ** 24 + 62, info.byteLength - 128]) {
+      expect(await readBytes(info.source, offset, 128)).toEqual(whole.slice(offset, offset + 128));
+    }
+    const [w, up, down] = [entry([1], 1), entry([side], 2).data, entry([side], 3).data];
+    const bits = toFloat32(whole.slice(0, 2), 'F16')[0]!;
+    expect(Math.abs(bits - (w.data[0]! + up[0]! * down[0]!))).toBeLessThan(1e-3);
+    const last = toFloat32(whole.slice(-2), 'F16')[0]!;
+    const before = (await numbersOf(model, KEY)).at(-1)!;
+    expect(Math.abs(last - (before + up[side - 1]! * down[side - 1]!))).toBeLessThan(1e-3);
+  });
+
   test('leaves infinities and NaNs of the model for the averager to refuse, and makes none by itself', async () => {
     const data = Float32Array.of(1, Number.POSITIVE_INFINITY, Number.NaN, -65504);
     const model = await fileOf('model', { [KEY]: { shape: [2, 2], data, dtype: 'F16' } });

@@ -1,5 +1,7 @@
 /** Names of LoRA tensors in every format, and the weights that they mean. */
 import { describe, expect, test } from 'vitest';
+import { parseUNetConfig } from '../../../packages/core/src/checkpoint/configs.ts';
+import { unetKeys } from '../../../packages/core/src/checkpoint/single-file/key-map.ts';
 import type { Weights } from '../../../packages/core/src/checkpoint/weights.ts';
 import { parseLoraName } from '../../../packages/core/src/lora/format.ts';
 import { matchLora, readLora } from '../../../packages/core/src/lora/index.ts';
@@ -80,6 +82,21 @@ describe('names', () => {
   test('of no LoRA are none', () => {
     for (const name of ['conv_in.weight', 'lora_unet_x.weight', 'first_stage_model.x.lora_up.weight', 'alpha']) {
       expect(parseLoraName(name)).toBeUndefined();
+    }
+  });
+
+  test('the original names are those of single files', () => {
+    for (const layers of [1, 2]) {
+      const config = parseUNetConfig({ cross_attention_dim: 768, layers_per_block: layers });
+      const layout = { layersPerBlock: config.layersPerBlock, hasAttention: [false, true, true, true] };
+      let count = 0;
+      for (const { ldm, diffusers } of unetKeys(config)) {
+        if (!/(?<!norm\d?|norm_out)\.weight$/.test(diffusers)) continue;
+        const path = diffusers.replace(/\.weight$/, '');
+        expect(originalPath(path, layout), diffusers).toBe(ldm.replace(/\.weight$/, ''));
+        count++;
+      }
+      expect(count).toBeGreaterThan(100);
     }
   });
 
