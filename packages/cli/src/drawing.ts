@@ -10,7 +10,7 @@ import {
 } from '@diffusion-soup/core';
 import type { OpenGpu } from './gpu.js';
 import { pictureMode, terminalPicture } from './image/terminal-picture.js';
-import type { Kitchen } from './ingredients.js';
+import type { Kitchen } from './kitchen.js';
 import type { Output, Stream } from './output.js';
 import { byteProgress, formatSeconds, type StepClock, stepClock } from './progress.js';
 
@@ -32,8 +32,9 @@ export function loadingProgress(output: Output, verb = 'loading') {
 
 export async function loadWithProgress({ gpu }: OpenGpu, kitchen: Kitchen, output: Output) {
   const begun = performance.now();
-  const model = await loadModel(gpu, kitchen.ingredients, {
-    base: kitchen.base?.folder,
+  const { ingredients, ...settings } = kitchen.open;
+  const model = await loadModel(gpu, ingredients, {
+    ...settings,
     signal: output.io.signal,
     onProgress: loadingProgress(output),
   });

@@ -5,7 +5,18 @@
 import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, isAbsolute, join, resolve } from 'node:path';
-import { CheckpointError, UsageError } from '@diffusion-soup/core';
+import {
+  add,
+  CheckpointError,
+  type Fraction,
+  formatFraction,
+  fractionToNumber,
+  isZero,
+  ONE,
+  parseFraction,
+  UsageError,
+  ZERO,
+} from '@diffusion-soup/core';
 import { nearest } from './nearest.js';
 import { locateInPantry } from './pantry/find.js';
 import { printable } from './text.js';
@@ -14,14 +25,14 @@ import { version } from './version.js';
 /** An ingredient as it was named, not yet looked for. */
 export interface NamedIngredient {
   readonly name: string;
-  readonly weight: number;
+  readonly weight: Fraction;
 }
 
 /** The recipe that travels with a picture or a checkpoint. Names only: paths are nobody's business. */
 export interface Recipe {
   readonly type: 'diffusion-soup';
   readonly version: string;
-  readonly ingredients: readonly NamedIngredient[];
+  readonly ingredients: readonly { readonly name: string; readonly weight: number | string }[];
   readonly base?: string;
 }
 
@@ -51,7 +62,7 @@ function find(name: string, env: Env): string | undefined {
 }
 
 /** The words of the command line as ingredients. A name that exists is never taken apart. */
-export function parseRecipe(words: readonly string[], weights: readonly number[] | undefined, env: Env) {
+export function parseRecipe(words: readonly string[], weights: readonly (number | string)[] | undefined, env: Env) {
   const named = words.flatMap((word) => {
     if (word.trim() === '') throw new UsageError('a model has an empty name; give a folder');
     if (find(word, env) || !/[+:]/.test(word)) return [{ name: word, weight: undefined }];
@@ -69,23 +80,24 @@ export function parseRecipe(words: readonly string[], weights: readonly number[]
     throw new UsageError(`there are ${a} but ${b}; give one weight for each`);
   }
   const ingredients = named.map(
-    ({ name, weight }, i): NamedIngredient => ({ name, weight: weights?.[i] ?? weight ?? 1 }),
+    ({ name, weight }, i): NamedIngredient => ({
+      name,
+      weight: weights === undefined ? (weight ?? ONE) : parseFraction(weights[i]!),
+    }),
   );
-  const sum = ingredients.reduce((total, { weight }) => total + weight, 0);
-  if (Math.abs(sum) < 1e-9) {
-    const list = ingredients.map(({ weight }) => weight).join(', ');
+  if (isZero(ingredients.reduce((total, { weight }) => add(total, weight), ZERO))) {
+    const list = ingredients.map(({ weight }) => formatFraction(weight)).join(', ');
     throw new UsageError(`the weights ${list} add up to 0: nothing would be left`);
   }
   return ingredients;
 }
 
 /** "noto:2", where noto:2 itself does not exist. */
-function parsePart(part: string, env: Env): { name: string; weight: number | undefined } {
+function parsePart(part: string, env: Env): { name: string; weight: Fraction | undefined } {
   const colon = part.lastIndexOf(':');
   if (colon < 0 || find(part, env)) return { name: part, weight: undefined };
   const [name, text] = [part.slice(0, colon), part.slice(colon + 1).trim()];
-  const weight = /^-?(\d+\.?\d*|\.\d+)(e-?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
-  if (Number.isFinite(weight)) return { name, weight };
+  if (/^[+-]?[\d.]/.test(text)) return { name, weight: parseFraction(text) };
   if (!find(name, env)) return { name: part, weight: undefined }; // C:\models, or a URL: refused when it is looked for
   throw new UsageError(
     `the weight of ${printable(name)} is "${printable(text)}"; give a number, as in ${printable(name)}:2`,
@@ -111,23 +123,31 @@ export async function locate(name: string, env: Env): Promise<string> {
       { file: name },
     );
   }
-  if (kindOf(path) === 'file') {
+  if (kindOf(path) === 'file' && !path.toLowerCase().endsWith('.safetensors')) {
     throw new CheckpointError(
-      `${shown} is a file; expected a model folder as diffusers writes it, with unet/ in it. ` +
-        'Convert single-file checkpoints with diffusers: from_single_file(...).save_pretrained(...).',
+      `${shown} is a file, and no *.safetensors; expected a model folder as diffusers writes it, or a single file of ` +
+        'weights. Files such as *.ckpt can run code: convert them on a machine you trust, with diffusers ' +
+        '(from_single_file(...).save_pretrained(...)).',
       { file: path },
     );
   }
   return path;
 }
 
-export function recipeOf(ingredients: readonly { path: string; weight: number }[], base?: string): Recipe {
+export function recipeOf(ingredients: readonly { path: string; weight: Fraction }[], base?: string): Recipe {
   return {
     type: 'diffusion-soup',
     version,
-    ingredients: ingredients.map(({ path, weight }) => ({ name: basename(path), weight })),
+    ingredients: ingredients.map(({ path, weight }) => ({ name: basename(path), weight: shownWeight(weight) })),
     ...(base !== undefined && { base: basename(base) }),
   };
+}
+
+/** A number where it says all, else a fraction. */
+function shownWeight(weight: Fraction): number | string {
+  const value = fractionToNumber(weight);
+  const again = parseFraction(value);
+  return again.n === weight.n && again.d === weight.d ? value : formatFraction(weight);
 }
 
 /** "noto + ink", or with weights where they differ "noto:2 + ink:1". */

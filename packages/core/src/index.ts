@@ -55,6 +55,7 @@ export {
   settle,
 } from './pipeline/generate.js';
 export { type LoadModelOptions, loadModel, type Model } from './pipeline/model.js';
+export * from './recipe/index.js';
 export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export * from './search/index.js';
 export { type Blend, blendOf, checkBlend, type ResultType } from './soup/blend.js';
@@ -68,7 +69,18 @@ export {
   blockOf,
   expandBlocks,
 } from './soup/block-weights.js';
-export { type Fraction, formatFraction, fractionToNumber, parseFraction } from './soup/fraction.js';
+export {
+  add,
+  type Fraction,
+  formatFraction,
+  fraction,
+  fractionToNumber,
+  isZero,
+  multiply,
+  ONE,
+  parseFraction,
+  ZERO,
+} from './soup/fraction.js';
 export {
   type FileOptions,
   layOutFile,

@@ -5,11 +5,10 @@ import type { Command } from 'commander';
 import { writeFileAtomic } from '../atomic-file.js';
 import { draw, loadingProgress, loadWithProgress, showPicture } from '../drawing.js';
 import { type CommonFlags, collect, parseSeed, wholeNumber, withCommonFlags } from '../flags.js';
-import { adapterName, isSoftware, type OpenGpu, openGpuFor } from '../gpu.js';
+import { adapterName, isSoftware, openGpuFor } from '../gpu.js';
 import { encodePng } from '../image/png.js';
-import { type Kitchen, openNamed } from '../ingredients.js';
-import { checkSpace, checkTarget, recipeMetadata, writeMerged } from '../merge-folder.js';
-import { planMerge } from '../merge-plan.js';
+import { averageOrder, type Kitchen, openKitchen } from '../kitchen.js';
+import { checkTarget, cookSoup } from '../merging/soup.js';
 import type { Output } from '../output.js';
 import { makeFolder, opaque, type Provenance, type SavedPicture, savePicture, slug } from '../picture-file.js';
 import { formatSeconds, timeLeft } from '../progress.js';
@@ -65,8 +64,8 @@ Examples:
 
 async function demo(flags: DemoFlags, output: Output): Promise<void> {
   const begun = performance.now();
-  const all = await openNamed(equally([BASE, ...SHARDS]), undefined, output);
-  const soup = await openNamed(equally(SHARDS), BASE, output);
+  const all = await openKitchen(averageOrder(equally([BASE, ...SHARDS])), output);
+  const soup = await openKitchen(averageOrder(equally(SHARDS), BASE), output);
   const folder = join(flags.out, 'soup');
   await checkTarget(folder, soup, { force: true });
   const opened = await openGpuFor({ adapter: flags.adapter });
@@ -80,7 +79,8 @@ async function demo(flags: DemoFlags, output: Output): Promise<void> {
   const task: Task = { model, all, prompts, steps, seed, out, provenance: { adapter, precision }, output };
   const { images, pictures } = await drawRows(task).finally(() => model.destroy());
   const sheet = await writeSheet(out, prompts, pictures);
-  const merged = await writeSoup(opened, soup, folder, output);
+  const quiet = { ...output, status: () => output.status('writing the soup as a model of its own'), endStatus() {} };
+  const { ledger, ...merged } = await cookSoup(opened.gpu, soup, folder, { force: true, skipAdmission: true }, quiet);
   const seconds = (performance.now() - begun) / 1000;
   output.endStatus(`${images.length} pictures in ${formatSeconds(seconds)}`);
   showPicture(sheet.picture, output, 120);
@@ -88,7 +88,7 @@ async function demo(flags: DemoFlags, output: Output): Promise<void> {
   output.result({
     sheet: sheet.path,
     images,
-    soup: merged,
+    soup: { folder, ...merged, root: ledger.result.root },
     adapter,
     timings: { total: seconds },
     warnings: output.warnings,
@@ -158,20 +158,6 @@ async function writeSheet(out: string, prompts: readonly string[], pictures: Ima
   await makeFolder(out);
   await writeFileAtomic(path, encodePng(sheet));
   return { path, picture: sheet };
-}
-
-async function writeSoup({ gpu }: OpenGpu, kitchen: Kitchen, folder: string, output: Output) {
-  const plan = await planMerge(kitchen);
-  try {
-    await checkSpace(folder, plan.bytes);
-    return await writeMerged(gpu, plan, folder, {
-      signal: output.io.signal,
-      metadata: recipeMetadata(kitchen),
-      onProgress: () => output.status('writing the soup as a model of its own'),
-    });
-  } finally {
-    await plan.close();
-  }
 }
 
 function suggest(out: string, sheet: string, folder: string, output: Output): void {

@@ -19,16 +19,16 @@ import {
   parseNumber,
   parseSeed,
   parseSize,
-  parseWeights,
   type Size,
   wholeNumber,
   withCommonFlags,
 } from '../flags.js';
 import { adapterName, openGpuFor } from '../gpu.js';
-import { openIngredients, type RecipeFlags } from '../ingredients.js';
+import { openKitchen } from '../kitchen.js';
 import type { Output } from '../output.js';
 import { destination, freePath, type SavedPicture, savePicture } from '../picture-file.js';
 import { formatSeconds } from '../progress.js';
+import { orderOf, type RecipeFlags, withRecipeFlags } from '../recipe-flags.js';
 import { PartialError } from '../report.js';
 import type { Run } from '../run.js';
 import { readStartPicture } from '../start-picture.js';
@@ -88,13 +88,12 @@ export function generateCommand(program: Command, run: Run): void {
     )
     .option('-o, --out <file|folder>', 'where the pictures go; nothing is overwritten', 'out')
     .option('--format <name>', 'png', parseFormat)
-    .option('--weights <numbers>', 'weights of the models, as 2,1 (default: equal)', parseWeights)
-    .option('--base <folder>', 'where parts come from that no model has (default: a folder "base" beside the models)')
     .addOption(new Option('--precision <tier>', 'of the activations').choices(['auto', 'f32', 'f16']).default('auto'))
     .option('--memory <amount>', 'the most GPU memory to use, as 6GB', parseBytes)
     .option('--adapter <name>', "part of a GPU's name, to choose one of several")
     .option('--preview <number>', 'show the picture at every n-th step, on a terminal', wholeNumber(1, 1000))
     .option('--no-show', 'do not show the pictures on the terminal');
+  withRecipeFlags(command);
   withCommonFlags(command)
     .addHelpText(
       'after',
@@ -118,7 +117,7 @@ async function generateAll(words: readonly string[], flags: GenerateFlags, outpu
     throw new UsageError('--strength needs a picture: add --image FILE');
   const sampler = flags.sampler === undefined ? undefined : resolveSampler(flags.sampler);
   const place = destination(flags.out);
-  const kitchen = await openIngredients(words, flags, output);
+  const kitchen = await openKitchen(await orderOf(words, flags, output), output);
   const opened = await openGpuFor({ precision: flags.precision, budget: flags.memory, adapter: flags.adapter });
   const adapter = adapterName(opened.adapter);
   const { precision } = opened.gpu;
@@ -171,6 +170,7 @@ async function generateAll(words: readonly string[], flags: GenerateFlags, outpu
     throw images.length > 0 ? partly(error, images, prompts.length * (flags.count ?? 1)) : error;
   } finally {
     await model.destroy();
+    await kitchen.close();
   }
 }
 

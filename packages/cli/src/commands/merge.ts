@@ -1,13 +1,13 @@
-/** `soup merge`: several models in, their average as a diffusers folder out. */
-import { formatBytes } from '@diffusion-soup/core';
-import type { Command } from 'commander';
-import { type CommonFlags, parseWeights, withCommonFlags } from '../flags.js';
+/** `soup merge`: several models in, their soup out, as a diffusers folder or as a single file. */
+import { formatBytes, type MergePlan } from '@diffusion-soup/core';
+import { type Command, Option } from 'commander';
+import { type CommonFlags, parseBytes, withCommonFlags } from '../flags.js';
 import { openGpuFor } from '../gpu.js';
-import { type Kitchen, openIngredients, type RecipeFlags } from '../ingredients.js';
-import { checkSpace, checkTarget, recipeMetadata, writeMerged } from '../merge-folder.js';
-import { type MergePlan, planMerge } from '../merge-plan.js';
+import { type Kitchen, openKitchen } from '../kitchen.js';
+import { isSingleFile } from '../merging/merge.js';
+import { checkTarget, prepareSoup, writeSoup } from '../merging/soup.js';
 import type { Output } from '../output.js';
-import { byteProgress, formatSeconds } from '../progress.js';
+import { orderOf, type RecipeFlags, withRecipeFlags } from '../recipe-flags.js';
 import type { Run } from '../run.js';
 import { printable } from '../text.js';
 
@@ -16,22 +16,36 @@ interface MergeFlags extends CommonFlags, RecipeFlags {
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly adapter?: string;
+  readonly staging?: number;
+  readonly maxShardSize?: number;
+  readonly check: boolean;
 }
 
 export function mergeCommand(program: Command, run: Run): void {
   const command = program
     .command('merge')
-    .summary('write the average of models as a diffusers folder')
+    .summary('write the soup of models as a diffusers folder, or as one file')
     .description(
-      'Averages models and writes the result as a folder that diffusers and soup can load. A part that several ' +
-        'models have is averaged; a part that one of them has, or only the base, is copied.',
+      'Makes one model of several and writes it as a folder that diffusers and soup can load, or as a single file for ' +
+        'A1111 and ComfyUI when the name ends in .safetensors. A part that several models have is averaged; a part that ' +
+        'one of them has, or only the base, is copied. Beside the weights stands a ledger: what the soup is made of, by ' +
+        'content, for "soup verify", "soup add" and "soup remove".',
     )
-    .argument('<model...>', 'model folders, or names in the pantry; A+B+C and A:2+B:1 are fine too')
-    .requiredOption('-o, --out <folder>', 'the new folder')
-    .option('--weights <numbers>', 'weights of the models, as 2,1 (default: equal)', parseWeights)
-    .option('--base <folder>', 'where parts come from that no model has (default: a folder "base" beside the models)')
-    .option('-f, --force', 'replace a model folder that exists, once the new one is complete')
+    .argument(
+      '<model...>',
+      'models (folders, files, names of the pantry; A+B and A:2+B:1 are fine too), or a recipe.yaml',
+    )
+    .requiredOption('-o, --out <path>', 'the new folder, or the new file (*.safetensors)');
+  withRecipeFlags(command)
+    .option('-f, --force', 'replace what exists, once the new model is complete')
     .option('--dry-run', 'check everything, say what would be written, and write nothing')
+    .option('--max-shard-size <size>', 'divide weights that are larger among several files, as 5GB', parseBytes)
+    .option(
+      '--staging <size>',
+      'memory for what is on its way to the GPU, as 256MiB (default: 32MiB, four times)',
+      parseBytes,
+    )
+    .addOption(new Option('--no-check', 'do not look at every number before work begins'))
     .option('--adapter <name>', "part of a GPU's name, to choose one of several");
   withCommonFlags(command)
     .addHelpText(
@@ -40,70 +54,71 @@ export function mergeCommand(program: Command, run: Run): void {
 Examples:
   soup merge noto twemoji fluent ink --out my-soup
   soup merge noto ink --weights 2,1 --out my-soup --force
-  soup merge noto:2+ink:1 --base ./stable-diffusion-v1-5 --out my-soup
+  soup merge noto:1/3+ink:2/3 --base ./stable-diffusion-v1-5 --out my-soup.safetensors
+  soup merge noto ink --method ties --set density=0.3 --out my-soup
+  soup merge soup.yaml --out my-soup
   soup merge noto ink --out my-soup --dry-run --json`,
     )
     .action(async (words: string[], flags: MergeFlags) => {
       const output = run.output(flags);
-      const kitchen = await openIngredients(words, flags, output);
-      const { force = false, dryRun = false, adapter } = flags;
-      await merge(kitchen, flags.out, { force, dryRun, adapter }, output);
+      const kitchen = await openKitchen(await orderOf(words, flags, output), output);
+      try {
+        await merge(kitchen, flags, output);
+      } finally {
+        await kitchen.close();
+      }
     });
 }
 
-export interface MergeOptions {
-  readonly force: boolean;
-  readonly dryRun: boolean;
-  readonly adapter?: string;
-}
-
-async function merge(kitchen: Kitchen, target: string, options: MergeOptions, output: Output): Promise<void> {
-  await checkTarget(target, kitchen, options);
-  const plan = await planMerge(kitchen);
+async function merge(kitchen: Kitchen, flags: MergeFlags, output: Output): Promise<void> {
+  const { out: target, force = false, dryRun = false, adapter, staging, maxShardSize, check } = flags;
+  const settings = {
+    force,
+    skipAdmission: !check,
+    // Three buffers on the host and one on the device share what was given.
+    ...(staging !== undefined && { stagingBytes: Math.ceil(staging / 4) }),
+    ...(maxShardSize !== undefined && { maxShardBytes: maxShardSize }),
+  };
+  await checkTarget(target, kitchen, settings);
+  const { gpu } = await openGpuFor({ adapter });
+  const prepared = await prepareSoup(gpu, kitchen, target, settings, output);
+  const { plan, admitted } = prepared;
   try {
-    await checkSpace(target, plan.bytes);
     explain(plan, output);
-    const { gpu } = await openGpuFor({ adapter: options.adapter });
-    const { recipe } = kitchen;
-    const components = plan.components;
-    if (options.dryRun) {
-      const files = plan.files.map(({ path, kind, bytes }) => ({ path, kind, bytes }));
-      for (const { path, kind, bytes } of files)
-        output.print(`${kind.padEnd(8)}  ${formatBytes(bytes).padStart(9)}  ${path}`);
+    const common = {
+      [isSingleFile(target) ? 'file' : 'folder']: target,
+      components: plan.components,
+      recipe: kitchen.recipe,
+      arithmetic: plan.arithmetic,
+      admitted: Object.fromEntries(admitted),
+    };
+    if (dryRun) {
+      const files = plan.files.map(({ path, kind, bytes }) => ({ path: path || target, kind, bytes }));
+      for (const { path, kind, bytes } of files) {
+        output.print(`${kind.padEnd(8)}  ${formatBytes(bytes).padStart(9)}  ${printable(path)}`);
+      }
       output.note(`a dry run: nothing was written; ${printable(target)} would have ${formatBytes(plan.bytes)}`);
-      output.result({
-        folder: target,
-        dryRun: true,
-        bytes: plan.bytes,
-        files,
-        components,
-        recipe,
-        warnings: output.warnings,
-      });
+      output.result({ ...common, dryRun: true, bytes: plan.bytes, files, warnings: output.warnings });
       return;
     }
-    const begun = performance.now();
-    const line = byteProgress();
-    const result = await writeMerged(gpu, plan, target, {
-      signal: output.io.signal,
-      metadata: recipeMetadata(kitchen),
-      onProgress: (done, total) => output.status(`merging ${kitchen.title}: ${line(done, total)}`),
-    });
-    const seconds = (performance.now() - begun) / 1000;
-    output.endStatus(`merged ${kitchen.title}: ${formatBytes(result.bytes)} in ${formatSeconds(seconds)}`);
-    output.print(result.folder);
-    output.result({ ...result, components, recipe, timings: { merge: seconds }, warnings: output.warnings });
+    const { path, files, bytes, seconds, ledger } = await writeSoup(gpu, kitchen, prepared, target, settings, output);
+    const { root } = ledger.result;
+    output.print(path);
+    output.note(`${formatBytes(bytes)}, root ${root}`);
+    output.result({ ...common, files, bytes, root, timings: { merge: seconds }, warnings: output.warnings });
   } finally {
     await plan.close();
   }
 }
 
 /** What becomes of each part, in a line each. */
-function explain({ components, missing, dropped }: MergePlan, output: Output): void {
+function explain({ components, missing, dropped, arithmetic }: MergePlan, output: Output): void {
   for (const { name, averaged, from } of components) {
-    output.note(
-      `${name.padEnd(12)}  ${averaged ? `average of ${from.length}` : 'copied from'}${averaged ? '' : ` ${from[0]}`}`,
-    );
+    const what = averaged ? `made of ${from.length}` : `copied from ${from[0]}`;
+    output.note(`${name.padEnd(12)}  ${printable(what)}`);
+  }
+  if (arithmetic === 'deterministic') {
+    output.note('this recipe is the same on every run of this adapter; another one may differ in the last bits');
   }
   if (missing.length > 0) {
     output.warn(

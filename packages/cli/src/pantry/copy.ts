@@ -7,7 +7,7 @@ import { CancelledError, CheckpointError, COMPONENTS } from '@diffusion-soup/cor
 import { diskError } from '../atomic-file.js';
 import { hashModel, type ModelHash } from '../hash/model.js';
 import type { HashOptions } from '../hash/weights.js';
-import { checkSpace } from '../merge-folder.js';
+import { checkSpace } from '../merging/target.js';
 import { makeFolder } from '../picture-file.js';
 import { printable } from '../text.js';
 

@@ -33,6 +33,9 @@ export interface CookedPart {
   readonly part: WeightedComponent;
   /** The models it is made of. */
   readonly from: readonly ModelFolder[];
+  /** The ingredients' weights as they go in, and those of a base that is mixed in. */
+  readonly sources: readonly Weights[];
+  readonly base?: Weights;
   /** It is what one model has, unchanged. */
   readonly isCopy: boolean;
   readonly blend: Blend;
@@ -101,6 +104,8 @@ export async function cookPart(
     return {
       part,
       from: [...needed.map(({ folder }) => folder), ...(base ? [base] : [])],
+      sources: ingredients,
+      ...(baseWeights && { base: baseWeights }),
       isCopy: isAlone && recipe.dtype === undefined && !changed,
       blend: first,
       arithmetic: changed ? 'deterministic' : applied[0]!.arithmetic,

@@ -1,0 +1,102 @@
+/** The bytes of planned files, and the content hashes of what passes by: nothing has to be read again for the ledger. */
+import { createHash } from 'node:crypto';
+import {
+  componentRoot,
+  type Gpu,
+  layOutFile,
+  type MergedFile,
+  type MergePlan,
+  mergeSafetensors,
+  type PlacedPart,
+  type PlannedFile,
+  placedParts,
+  readBytes,
+  type Source,
+  type TensorHash,
+  type WeightedComponent,
+} from '@diffusion-soup/core';
+import { sha256 } from '../hash/weights.js';
+
+export interface ContentOptions {
+  readonly signal: AbortSignal;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Bytes of a staging buffer on the GPU. */
+  readonly stagingBytes?: number;
+}
+
+const COPY_BYTES = 8 * 2 ** 20; // at once
+
+/** The hashes of the tensors of each part that is computed. */
+export type ComputedHashes = Map<WeightedComponent, TensorHash[]>;
+
+export function contentOf(
+  gpu: Gpu,
+  plan: MergePlan,
+  file: PlannedFile,
+  options: ContentOptions,
+  hashes: ComputedHashes,
+): AsyncIterable<Uint8Array> {
+  if (file.kind === 'text') return text(file.text);
+  if (file.kind === 'copied') return copied(file.source);
+  const { metadata, signal, stagingBytes } = options;
+  const merged = layOutFile(file.tensors, { metadata });
+  const bytes = mergeSafetensors(gpu, merged, { signal, ...(stagingBytes !== undefined && { stagingBytes }) });
+  return hashed(merged, bytes, (part, hash) => {
+    const of = partOf(plan, part);
+    hashes.set(of, [...(hashes.get(of) ?? []), hash]);
+  });
+}
+
+function partOf(plan: MergePlan, { blend }: PlacedPart): WeightedComponent {
+  for (const [name, cooked] of plan.cooked) if (cooked.blend === blend) return name;
+  throw new Error('a tensor of no part');
+}
+
+async function* text(content: string) {
+  yield new TextEncoder().encode(content);
+}
+
+async function* copied(source: Source) {
+  for (let at = 0; at < source.size; at += COPY_BYTES) {
+    yield await readBytes(source, at, Math.min(COPY_BYTES, source.size - at));
+  }
+}
+
+/** Passes on a file's bytes, and says the hash of each tensor once it has gone by. */
+async function* hashed(
+  file: MergedFile,
+  pieces: AsyncIterable<Uint8Array>,
+  onTensor: (part: PlacedPart, hash: TensorHash) => void,
+) {
+  const parts = placedParts(file).sort((a, b) => a.begin - b.begin);
+  let next = 0;
+  let at = 0;
+  let hash = createHash('sha256');
+  const finish = () => {
+    while (next < parts.length && parts[next]!.end <= at) {
+      const part = parts[next++]!;
+      const { key: name, dtype, shape } = part;
+      onTensor(part, { name, dtype, shape, dataHash: hash.digest('hex') });
+      hash = createHash('sha256');
+    }
+  };
+  for await (const piece of pieces) {
+    const end = at + piece.length;
+    while (at < end) {
+      const part = parts[next];
+      if (!part || part.begin >= end) {
+        at = end;
+        break;
+      }
+      const from = Math.max(at, part.begin);
+      const to = Math.min(end, part.end);
+      hash.update(piece.subarray(piece.length - (end - from), piece.length - (end - to)));
+      at = to;
+      finish();
+    }
+    finish();
+    yield piece;
+  }
+}
+
+export const rootOf = (tensors: Iterable<TensorHash>): string => componentRoot(tensors, sha256);

@@ -1,0 +1,128 @@
+/** What a soup is made of, as its ledger has it. */
+import { dirname, relative, resolve, sep } from 'node:path';
+import {
+  type ContentHash,
+  formatFraction,
+  type LedgerComponents,
+  type LedgerModel,
+  type MergePlan,
+  type Plan,
+  parseFraction,
+  type WeightedComponent,
+} from '@diffusion-soup/core';
+import { fileSource } from '../files.js';
+import { hashFiles } from '../hash/pool.js';
+import type { Kitchen, NamedLora, NamedModel } from '../kitchen.js';
+import { toScalars } from '../ledger/settings.js';
+import { version } from '../version.js';
+import type { HashedModel, ModelHashes } from './hashes.js';
+
+/** Every model that takes part, once. */
+export const modelsOf = ({ ingredients, base, sources }: Kitchen): NamedModel[] =>
+  [...new Set([...ingredients, ...(base ? [base] : []), ...sources].map(({ path }) => path))].map(
+    (path) => [...ingredients, ...(base ? [base] : []), ...sources].find((model) => model.path === path)!,
+  );
+
+/** `ledgerFile` is where the ledger will be: paths are noted from there. */
+export async function ledgerPlan(
+  kitchen: Kitchen,
+  hashes: ModelHashes,
+  arithmetic: MergePlan['arithmetic'],
+  ledgerFile: string,
+): Promise<Plan> {
+  const { order, ingredients, base, sources } = kitchen;
+  const from = dirname(resolve(ledgerFile));
+  const model = (named: NamedModel): LedgerModel => ({
+    name: named.name,
+    from: pathFrom(from, named.path),
+    root: hashes.of(named.folder).root,
+    components: componentsOf(hashes.of(named.folder)),
+  });
+  const loras = async (list: readonly NamedLora[]) => {
+    const entries = [];
+    for (const one of list) entries.push(await ledgerLora(one, from));
+    return entries;
+  };
+  const results = await loras(kitchen.loras);
+  const parts = partsOf(kitchen);
+  return {
+    tool: version,
+    method: order.method ?? 'linear',
+    parameters: toScalars(order.parameters ?? {}),
+    normalize: order.normalize ?? true,
+    arithmetic,
+    ...(order.dtype && { dtype: order.dtype }),
+    ...(order.allowNonFinite && { allowNonFinite: true }),
+    ...(base && { base: model(base) }),
+    ingredients: await Promise.all(
+      ingredients.map(async (one) => {
+        const its = await loras(one.loras ?? []);
+        const { blocks } = one;
+        return {
+          ...model(one),
+          weight: formatFraction(one.weight),
+          ...(blocks !== undefined && { blocks: typeof blocks === 'string' ? blocks : factors(blocks) }),
+          ...(its.length > 0 && { loras: its }),
+        };
+      }),
+    ),
+    ...(sources.length > 0 && { sources: sources.map(model) }),
+    ...(parts && { parts }),
+    ...(results.length > 0 && { loras: results }),
+  };
+}
+
+const factors = (blocks: Readonly<Record<string, { n: bigint; d: bigint }>>) =>
+  Object.fromEntries(Object.entries(blocks).map(([block, factor]) => [block, formatFraction(factor)]));
+
+function partsOf({ order, ingredients, base, sources }: Kitchen): Plan['parts'] {
+  if (!order.components) return undefined;
+  const all = [...ingredients, ...(base ? [base] : []), ...sources];
+  return Object.fromEntries(
+    Object.entries(order.components).map(([part, from]) => [
+      part,
+      from === 'average' ? from : { from: all.find((model) => model.from === from)!.name },
+    ]),
+  );
+}
+
+async function ledgerLora({ lora, path, strength }: NamedLora, from: string) {
+  const source = await fileSource(path);
+  try {
+    const [hash] = await hashFiles([{ path, stamp: source.stamp, size: source.size, ranges: [] }]);
+    const weight = formatFraction(parseFraction(strength));
+    return { name: lora.name, from: pathFrom(from, path), sha256: hash!.sha256, strength: weight };
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** With slashes, and relative where that does not lead through the root. */
+export function pathFrom(folder: string, path: string): string {
+  const full = resolve(path);
+  const short = relative(folder, full);
+  return (short === '' ? '.' : short.length < full.length ? short : full).split(sep).join('/');
+}
+
+const componentsOf = ({ components }: HashedModel): LedgerComponents =>
+  Object.fromEntries([...components].map(([part, { root, files }]) => [part, { root, files }]));
+
+/** The result's parts, from what was written and from what was copied. */
+export function resultComponents(
+  plan: MergePlan,
+  hashOf: (folder: NamedModel['folder'], part: WeightedComponent) => ContentHash | undefined,
+  computed: ReadonlyMap<WeightedComponent, string>,
+  files: readonly { readonly path: string; readonly bytes: number; readonly sha256: string }[],
+  nameOf: (path: string) => string,
+): LedgerComponents {
+  const entries = [...plan.cooked].map(([part, { from }]) => {
+    const planned = plan.files.filter((file) => file.kind !== 'text' && belongs(file, part));
+    const written = planned.map(({ path }) => files.find((file) => file.path === path)!);
+    const root = computed.get(part) ?? hashOf(from[0]!, part)!.root;
+    return [part, { root, files: written.map((file) => ({ ...file, path: nameOf(file.path) })) }];
+  });
+  return Object.fromEntries(entries) as LedgerComponents;
+}
+
+const belongs = (file: MergePlan['files'][number], part: WeightedComponent): boolean =>
+  file.kind === 'averaged' ? file.parts.includes(part) : file.path.startsWith(`${part}/`);

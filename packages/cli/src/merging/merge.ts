@@ -1,0 +1,121 @@
+/**
+ * Merging, from an open recipe to a model on the disk with its ledger. Every command that writes a soup comes through
+ * here: merge, add, remove, demo, and the terminal's "save what I see".
+ */
+import { extname, resolve } from 'node:path';
+import {
+  type Admission,
+  admit,
+  type CookOptions,
+  type Gpu,
+  type LedgerComponents,
+  type MergePlan,
+  type OpenRecipe,
+  planFolder,
+  planSingleFile,
+  type WeightedComponent,
+} from '@diffusion-soup/core';
+import type { Output } from '../output.js';
+import { byteProgress, formatSeconds } from '../progress.js';
+import { printable } from '../text.js';
+import { type ComputedHashes, rootOf } from './content.js';
+import { resultComponents } from './ledger.js';
+import { checkSpace } from './target.js';
+import { type WrittenFile, writeModel } from './write.js';
+
+export interface MergeSettings {
+  /** Weights of more bytes than this are divided among several files. */
+  readonly maxShardBytes?: number;
+  /** Bytes of a staging buffer on the GPU. */
+  readonly stagingBytes?: number;
+}
+
+type HashOf = NonNullable<CookOptions['hashOf']>;
+
+export const isSingleFile = (target: string): boolean => extname(target).toLowerCase() === '.safetensors';
+
+/** What will be written; everything that can be checked without reading weights has been. */
+export async function planMerge(
+  gpu: Gpu,
+  recipe: OpenRecipe,
+  target: string,
+  options: MergeSettings & { readonly hashOf: HashOf; readonly signal: AbortSignal },
+): Promise<MergePlan> {
+  const { hashOf, signal, maxShardBytes } = options;
+  const plan = isSingleFile(target)
+    ? await planSingleFile(gpu, recipe, { hashOf, signal })
+    : await planFolder(gpu, recipe, { hashOf, signal, ...(maxShardBytes !== undefined && { maxShardBytes }) });
+  try {
+    await checkSpace(target, plan.bytes);
+    return plan;
+  } catch (error) {
+    await plan.close();
+    throw error;
+  }
+}
+
+export type Admissions = ReadonlyMap<WeightedComponent, readonly Admission[]>;
+
+/** Looks at every number of what is to be averaged, and tells of ingredients that stand out. */
+export async function admitAll(gpu: Gpu, plan: MergePlan, output: Output): Promise<Admissions> {
+  const admitted = new Map<WeightedComponent, readonly Admission[]>();
+  for (const [part, { isCopy, sources, base, blend }] of plan.cooked) {
+    if (isCopy || blend.allowNonFinite) continue;
+    const line = byteProgress();
+    const onProgress = (done: number, total: number) => output.status(`looking at every ${part}: ${line(done, total)}`);
+    const found = await admit(gpu, sources, base, { signal: output.io.signal, onProgress });
+    admitted.set(part, found);
+    for (const { name, distance, isOutlier } of found) {
+      if (!isOutlier) continue;
+      output.warn(
+        `${part}: ${printable(name)} lies ${distance.toPrecision(3)} away, more than three times as far as the others do: it ` +
+          'may drown them. Was it trained from the same base?',
+      );
+    }
+  }
+  output.endStatus();
+  return admitted;
+}
+
+export interface Merged {
+  readonly path: string;
+  readonly files: readonly WrittenFile[];
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface WriteSettings extends MergeSettings {
+  readonly hashOf: HashOf;
+  /** The recipe in a line. */
+  readonly title: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** What is written into the ledger, once the hashes of the result are known. */
+  readonly ledgerText: (components: LedgerComponents) => string;
+}
+
+/** Writes what was planned; the target is there whole, with its ledger, or as it was. */
+export async function writeMerge(
+  gpu: Gpu,
+  plan: MergePlan,
+  target: string,
+  { hashOf, title, metadata, ledgerText, stagingBytes }: WriteSettings,
+  output: Output,
+): Promise<Merged> {
+  const begun = performance.now();
+  const line = byteProgress();
+  const computed: ComputedHashes = new Map();
+  const { files, bytes } = await writeModel(gpu, plan, target, {
+    signal: output.io.signal,
+    metadata,
+    ...(stagingBytes !== undefined && { stagingBytes }),
+    computed,
+    onProgress: (done, total) => output.status(`merging ${title}: ${line(done, total)}`),
+    ledger(written, nameOf) {
+      const roots = new Map([...computed].map(([part, tensors]) => [part, rootOf(tensors)]));
+      return ledgerText(resultComponents(plan, hashOf, roots, written, nameOf));
+    },
+  });
+  const seconds = (performance.now() - begun) / 1000;
+  output.endStatus(`merged ${title} in ${formatSeconds(seconds)}`);
+  return { path: resolve(target), files, bytes, seconds };
+}

@@ -1,0 +1,104 @@
+/** From an open kitchen to a soup with its ledger: what `soup merge`, the demo and the terminal's kitchen do. */
+import { formatLedger, type Gpu, type Ledger, type MergePlan, makeLedger, type Plan } from '@diffusion-soup/core';
+import { sha256 } from '../hash/weights.js';
+import type { Kitchen } from '../kitchen.js';
+import { ledgerPath } from '../ledger/file.js';
+import type { Output } from '../output.js';
+import { hashModels, type ModelHashes } from './hashes.js';
+import { ledgerPlan, modelsOf } from './ledger.js';
+import {
+  type Admissions,
+  admitAll,
+  isSingleFile,
+  type Merged,
+  type MergeSettings,
+  planMerge,
+  writeMerge,
+} from './merge.js';
+import { soupMetadata } from './metadata.js';
+import { checkFileTarget, checkFolderTarget } from './target.js';
+
+export interface SoupSettings extends MergeSettings {
+  readonly force?: boolean;
+  /** Do not look at every number before work begins. */
+  readonly skipAdmission?: boolean;
+}
+
+export interface PreparedSoup {
+  readonly plan: MergePlan;
+  readonly hashes: ModelHashes;
+  readonly madeOf: Plan;
+  readonly admitted: Admissions;
+}
+
+/** Refuses a target that must not be written, before the ingredients are read. */
+export async function checkTarget(target: string, kitchen: Kitchen, { force = false }: SoupSettings): Promise<void> {
+  if (isSingleFile(target)) checkFileTarget(target, { force });
+  else await checkFolderTarget(target, { force, inputs: modelsOf(kitchen).map(({ path }) => path) });
+}
+
+/** All that can be found out without writing anything: a dry run ends here. Whoever asks closes the plan. */
+export async function prepareSoup(
+  gpu: Gpu,
+  kitchen: Kitchen,
+  target: string,
+  settings: SoupSettings,
+  output: Output,
+): Promise<PreparedSoup> {
+  const hashes = await hashModels(modelsOf(kitchen), output);
+  const options = { ...settings, hashOf: hashes.hashOf, signal: output.io.signal };
+  const plan = await planMerge(gpu, kitchen.open, target, options);
+  try {
+    const admitted = settings.skipAdmission ? new Map() : await admitAll(gpu, plan, output);
+    const madeOf = await ledgerPlan(kitchen, hashes, plan.arithmetic, ledgerPath(target));
+    return { plan, hashes, madeOf, admitted };
+  } catch (error) {
+    await plan.close();
+    throw error;
+  }
+}
+
+export async function writeSoup(
+  gpu: Gpu,
+  kitchen: Kitchen,
+  { plan, hashes, madeOf }: PreparedSoup,
+  target: string,
+  settings: SoupSettings,
+  output: Output,
+): Promise<Merged & { readonly ledger: Ledger }> {
+  let ledger: Ledger | undefined;
+  const merged = await writeMerge(
+    gpu,
+    plan,
+    target,
+    {
+      ...settings,
+      hashOf: hashes.hashOf,
+      title: kitchen.title,
+      metadata: soupMetadata(madeOf),
+      ledgerText(components) {
+        ledger = makeLedger(madeOf, components, sha256);
+        return formatLedger(ledger);
+      },
+    },
+    output,
+  );
+  return { ...merged, ledger: ledger! };
+}
+
+/** Both in one, for those who need not know what is planned. */
+export async function cookSoup(
+  gpu: Gpu,
+  kitchen: Kitchen,
+  target: string,
+  settings: SoupSettings,
+  output: Output,
+): Promise<Merged & { readonly ledger: Ledger }> {
+  await checkTarget(target, kitchen, settings);
+  const prepared = await prepareSoup(gpu, kitchen, target, settings, output);
+  try {
+    return await writeSoup(gpu, kitchen, prepared, target, settings, output);
+  } finally {
+    await prepared.plan.close();
+  }
+}

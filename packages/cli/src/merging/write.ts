@@ -1,0 +1,71 @@
+/** A planned model on the disk: a folder with its ledger inside, or a file with its ledger beside it. */
+import { createHash } from 'node:crypto';
+import { basename, dirname, resolve } from 'node:path';
+import { CancelledError, type Gpu, type MergePlan } from '@diffusion-soup/core';
+import { atomicWriter, writeFileAtomic } from '../atomic-file.js';
+import { writeFolderAtomic } from '../atomic-folder.js';
+import { LEDGER_FILE, ledgerPath } from '../ledger/file.js';
+import { makeFolder } from '../picture-file.js';
+import { type ComputedHashes, type ContentOptions, contentOf } from './content.js';
+
+export interface WrittenFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface WriteOptions extends ContentOptions {
+  /** Filled with the hashes of the tensors that are computed. */
+  readonly computed: ComputedHashes;
+  readonly onProgress: (done: number, total: number) => void;
+  /** The ledger, once all weights are written; `nameOf` says what the ledger calls a planned file. */
+  readonly ledger: (written: readonly WrittenFile[], nameOf: (path: string) => string) => string;
+}
+
+export async function writeModel(gpu: Gpu, plan: MergePlan, target: string, options: WriteOptions) {
+  const path = resolve(target);
+  await makeFolder(dirname(path));
+  const isFile = plan.files.length === 1 && plan.files[0]!.path === '';
+  const files = isFile ? await writeSingle(gpu, plan, path, options) : await writeFolder(gpu, plan, path, options);
+  return { files, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+async function writeFolder(gpu: Gpu, plan: MergePlan, path: string, options: WriteOptions): Promise<WrittenFile[]> {
+  const planned = plan.files.map((file) => ({
+    path: file.path,
+    content: () => contentOf(gpu, plan, file, options, options.computed),
+  }));
+  async function* ledger(written: readonly WrittenFile[]) {
+    yield new TextEncoder().encode(options.ledger(written, (inner) => inner));
+  }
+  const { files } = await writeFolderAtomic(path, [...planned, { path: LEDGER_FILE, content: ledger }], {
+    signal: options.signal,
+    onProgress: (done) => options.onProgress(Math.min(done, plan.bytes), plan.bytes),
+  });
+  return files;
+}
+
+async function writeSingle(gpu: Gpu, plan: MergePlan, path: string, options: WriteOptions): Promise<WrittenFile[]> {
+  const [file] = plan.files;
+  const name = basename(path);
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const writer = await atomicWriter(path);
+  try {
+    for await (const piece of contentOf(gpu, plan, file!, options, options.computed)) {
+      if (options.signal.aborted) throw new CancelledError('stopped on request', {}, { cause: options.signal.reason });
+      hash.update(piece);
+      await writer.write(piece);
+      bytes += piece.length;
+      options.onProgress(Math.min(bytes, plan.bytes), plan.bytes);
+    }
+    const written = { path: '', bytes, sha256: hash.digest('hex') };
+    const ledger = options.ledger([written], () => name);
+    // The soup first: a ledger of another soup is noticed by "soup verify", and a soup without one is still a soup.
+    await writer.commit();
+    await writeFileAtomic(ledgerPath(path), ledger);
+    return [{ ...written, path: name }];
+  } finally {
+    await writer.abort();
+  }
+}
