@@ -60,7 +60,7 @@ export interface MethodParameters {
 }
 
 /** What each method takes. */
-const PARAMETERS: Readonly<Record<Method, readonly (keyof MethodParameters)[]>> = {
+export const methodParameters: Readonly<Record<Method, readonly (keyof MethodParameters)[]>> = {
   linear: ['strength'],
   task_arithmetic: ['lambda'],
   slerp: ['t', 'deltas'],
@@ -204,7 +204,7 @@ function check({ method, ingredients }: MethodRequest, parameters: MethodParamet
   if (weights.length !== ingredients.length) {
     throw new UsageError(`there are ${ingredients.length} ingredients but ${weights.length} weights`);
   }
-  const taken = PARAMETERS[method];
+  const taken = methodParameters[method];
   for (const [name, value] of Object.entries(parameters)) {
     if (value === undefined || taken.includes(name as keyof MethodParameters)) continue;
     const has = taken.length > 0 ? `it has ${taken.join(', ')}` : 'it has none';
