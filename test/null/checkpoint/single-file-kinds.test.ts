@@ -36,7 +36,7 @@ describe('beside the model', () => {
     expect([single.hasEma, single.notes]).toEqual([false, []]);
   });
 
-  it('the names of CLIP before transformers 4.0 are read', async () => {
+  it('the old names of CLIP, without text_model, are read', async () => {
     const old = renamed(layoutOf(SMALL1), (name) => name.replace('.text_model.', '.'));
     expect(old.some(({ name }) => name === 'cond_stage_model.transformer.encoder.layers.3.mlp.fc2.bias')).toBe(true);
     const ids = spec('cond_stage_model.transformer.embeddings.position_ids', [1, 16], 'I64');

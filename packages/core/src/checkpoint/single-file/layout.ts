@@ -70,7 +70,7 @@ function placed(
   return [...result.values()];
 }
 
-/** Folders of before diffusers 0.14 have the convolution already. */
+/** What is a convolution already stays one. */
 const asConvolution = (shape: readonly number[]) => (shape.length === 2 ? [...shape, 1, 1] : shape);
 
 /** q, k and v one below the other. */

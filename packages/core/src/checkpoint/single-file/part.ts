@@ -8,7 +8,7 @@ export const PREFIXES = {
   unet: 'model.diffusion_model.',
   vae: 'first_stage_model.',
   clip: 'cond_stage_model.transformer.text_model.',
-  /** Before transformers 4.0 the text model had no name of its own. */
+  /** Old files leave out the name of the text model. */
   oldClip: 'cond_stage_model.transformer.',
   openClip: 'cond_stage_model.model.',
 } as const;
