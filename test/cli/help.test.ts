@@ -4,14 +4,14 @@ import { samplerNames } from '@diffusion-soup/core';
 import { describe, expect, test } from 'vitest';
 import { soup } from '../support/cli.ts';
 
-const COMMANDS = ['generate', 'merge', 'verify', 'pantry', 'conformance', 'doctor', 'demo'];
+const COMMANDS = ['generate', 'merge', 'add', 'remove', 'verify', 'pantry', 'conformance', 'doctor', 'demo'];
 
 describe('help', () => {
   test('without arguments names every command', async () => {
     const { code, stdout, stderr } = await soup([]);
     expect(code).toBe(0);
     expect(stderr).toBe('');
-    for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${command}[ |]`, 'm'));
     expect(stdout).toContain('Exit codes: 0 done');
   });
 

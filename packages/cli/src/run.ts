@@ -1,5 +1,6 @@
 /** One run of the command line, without the process around it: arguments in, exit code out. */
 import { Command, CommanderError } from 'commander';
+import { addCommand, removeCommand } from './commands/change.js';
 import { conformanceCommand } from './commands/conformance.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -52,6 +53,8 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 
     mergeCommand,
     loraCommand,
     searchCommand,
+    addCommand,
+    removeCommand,
     verifyCommand,
     pantryCommand,
     conformanceCommand,

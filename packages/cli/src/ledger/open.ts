@@ -19,37 +19,42 @@ import {
 import { fileSource } from '../files.js';
 import { openModelAt } from '../hash/model.js';
 import { hashFiles } from '../hash/pool.js';
+import type { HashedModel } from '../merging/hashes.js';
 import { pantryFolder } from '../pantry/find.js';
 import { printable } from '../text.js';
 import { type Located, type LocateOptions, locateModel } from './locate.js';
 import { fromScalars, methodOf } from './settings.js';
 
+export interface FoundModel extends Located {
+  readonly folder: ModelFolder;
+}
+
 export interface OpenedLedger {
   readonly recipe: OpenRecipe;
   /** What is known of a model's parts, read anew. */
   readonly hashOf: (folder: ModelFolder, part: WeightedComponent) => ContentHash | undefined;
+  /** The hashes of all of a model's parts. */
+  readonly hashed: (folder: ModelFolder) => HashedModel;
   /** Where each model was found, by its name in the ledger. */
-  readonly found: ReadonlyMap<string, Located>;
+  readonly found: ReadonlyMap<string, FoundModel>;
   close(): Promise<void>;
 }
 
 export async function openLedger(plan: Plan, options: LocateOptions): Promise<OpenedLedger> {
-  const found = new Map<string, Located>();
-  const folders = new Map<string, ModelFolder>();
+  const found = new Map<string, FoundModel>();
+  const byRoot = new Map<string, FoundModel>();
   const hashes = new Map<ModelFolder, Located>();
   const open: { close(): Promise<void> }[] = [];
   const model = async (of: LedgerModel): Promise<ModelFolder> => {
-    const known = folders.get(of.root);
-    if (known) {
-      found.set(of.name, hashes.get(known)!);
-      return known;
+    let model = byRoot.get(of.root);
+    if (!model) {
+      const located = await locateModel(of, options);
+      model = { ...located, folder: await openModelAt(located.path) };
+      byRoot.set(of.root, model);
+      hashes.set(model.folder, located);
     }
-    const located = await locateModel(of, options);
-    const folder = await openModelAt(located.path);
-    found.set(of.name, located);
-    folders.set(of.root, folder);
-    hashes.set(folder, located);
-    return folder;
+    found.set(of.name, model);
+    return model.folder;
   };
   const loras = async (list: LedgerIngredient['loras']): Promise<LoadedLora[] | undefined> => {
     if (!list) return undefined;
@@ -94,7 +99,8 @@ export async function openLedger(plan: Plan, options: LocateOptions): Promise<Op
       ...(baked && { loras: baked }),
     };
     const hashOf = (folder: ModelFolder, part: WeightedComponent) => hashes.get(folder)?.hash.components.get(part);
-    return { recipe, hashOf, found, close };
+    const hashed = (folder: ModelFolder) => hashes.get(folder)!.hash as HashedModel;
+    return { recipe, hashOf, hashed, found, close };
   } catch (error) {
     await close();
     throw error;
