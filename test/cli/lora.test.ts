@@ -1,10 +1,10 @@
 /** `soup lora`: out of a fine-tune into a file, and what is said of files. */
 import { writeFileSync } from 'node:fs';
-import { openSafetensors } from '@diffusion-soup/core';
+import { closeWeights, openModelFolder, openSafetensors, readBytes, toFloat32 } from '@diffusion-soup/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeSafetensorsHeader } from '../../packages/core/src/checkpoint/safetensors-writer.ts';
 import { scratch, soup } from '../support/cli.ts';
-import { fileSource, PANTRY } from '../support/files.ts';
+import { diskFolder, fileSource, PANTRY } from '../support/files.ts';
 
 let folder: ReturnType<typeof scratch>;
 beforeEach(() => {
@@ -53,6 +53,21 @@ test('extract writes a file that inspect reads, and that fits the base', async (
       },
     },
   ]);
+  const baked = await soup(['merge', 'base', '--lora', `${out}:1`, '--out', folder.in('baked'), '--json']);
+  expect(baked.code, baked.stderr).toBe(0);
+  const key = 'mid_block.attentions.0.proj_in.weight';
+  const numbers = async (path: string) => {
+    const weights = (await (await openModelFolder(diskFolder(path))).weights('unet'))!;
+    const { source, offset, byteLength, dtype } = weights.tensors.get(key)!;
+    const found = toFloat32(await readBytes(source, offset, byteLength), dtype);
+    await closeWeights(weights);
+    return found;
+  };
+  const [a, b, c] = await Promise.all([`${PANTRY}/base`, `${PANTRY}/noto`, folder.in('baked')].map(numbers));
+  const distance = (x: Float32Array, y: Float32Array) => Math.hypot(...x.map((v, i) => v - y[i]!));
+  const lost = unet.layers.find((layer: { key: string }) => layer.key === key).error;
+  expect(distance(b!, c!) / distance(a!, b!)).toBeCloseTo(lost, 2);
+
   const source = await fileSource(out);
   expect((await openSafetensors(source)).metadata).not.toHaveProperty('modelspec.architecture');
   await source.close?.();

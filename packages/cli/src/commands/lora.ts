@@ -10,7 +10,6 @@ import {
   loraFile,
   type ModelFolder,
   matchLora,
-  openModelFolder,
   openSafetensors,
   readLora,
   type UNetConfig,
@@ -18,9 +17,10 @@ import {
 } from '@diffusion-soup/core';
 import { type Command, Option } from 'commander';
 import { writeFileAtomic } from '../atomic-file.js';
-import { diskFolder, fileSource } from '../files.js';
+import { fileSource } from '../files.js';
 import { type CommonFlags, parseSeed, wholeNumber, withCommonFlags } from '../flags.js';
 import { openGpuFor } from '../gpu.js';
+import { openModel } from '../kitchen.js';
 import type { Output } from '../output.js';
 import { formatSeconds, timeLeft } from '../progress.js';
 import { locate } from '../recipe.js';
@@ -58,11 +58,12 @@ export function loraCommand(program: Command, run: Run): void {
 Examples:
   soup lora extract noto --base base --rank 16 -o noto.safetensors
   soup lora extract ./my-tune --base ./stable-diffusion-v1-5 --rank 32 --conv-rank 8 -o my-tune.safetensors
-  soup lora inspect noto.safetensors --model base`,
+  soup lora inspect noto.safetensors --model base
+  soup merge base --lora noto.safetensors:0.8 --out baked       write a model with a LoRA in it`,
     );
   withCommonFlags(lora.command('extract'))
     .description('Writes the best approximation of low rank of what a fine-tune changed, and says how good it is.')
-    .argument('<tuned>', 'the fine-tune: a model folder, or a name in the pantry')
+    .argument('<tuned>', 'the fine-tune: a model folder or file, or a name in the pantry')
     .requiredOption('--base <model>', 'what it started from')
     .requiredOption('-o, --out <file>', 'the new LoRA, a .safetensors file')
     .option('--rank <number>', 'columns kept of every layer', wholeNumber(1, 1024), 16)
@@ -87,7 +88,7 @@ async function extract(tunedName: string, flags: ExtractFlags, output: Output): 
   if (!/\.safetensors$/i.test(flags.out)) {
     throw new UsageError(`--out is ${printable(flags.out)}; expected a name that ends in .safetensors`);
   }
-  const open = async (name: string) => openModelFolder(diskFolder(await locate(name, output.io.env)));
+  const open = async (name: string) => openModel(await locate(name, output.io.env), output);
   const [tuned, base] = [await open(tunedName), await open(flags.base)];
   const parts = PARTS.filter((part) => tuned.components.has(part) && base.components.has(part));
   if (parts.length === 0) {
@@ -184,8 +185,7 @@ function versionOf({ crossAttentionDim, inChannels, blockOutChannels }: UNetConf
 }
 
 async function inspect(files: readonly string[], { model }: InspectFlags, output: Output): Promise<void> {
-  const folder =
-    model === undefined ? undefined : await openModelFolder(diskFolder(await locate(model, output.io.env)));
+  const folder = model === undefined ? undefined : await openModel(await locate(model, output.io.env), output);
   const results = [];
   for (const path of files) {
     const source = await fileSource(path);

@@ -11,11 +11,12 @@ import {
 import { type Command, Option } from 'commander';
 import { writeFileAtomic } from '../atomic-file.js';
 import { type CommonFlags, collect, parseSeed, parseSize, wholeNumber, withCommonFlags } from '../flags.js';
-import { openIngredients } from '../ingredients.js';
+import { averageOrder, openKitchen } from '../kitchen.js';
 import { type Output, toJson } from '../output.js';
 import { formatSeconds } from '../progress.js';
+import { parseRecipe } from '../recipe.js';
 import type { Run } from '../run.js';
-import { formulaOf, namesOf } from '../search/formula.js';
+import { formulaOf } from '../search/formula.js';
 import { heldOutFiles } from '../search/held-out.js';
 import { openLog, type Setup } from '../search/log.js';
 import { openScorer, type ScorerFlags } from '../search/open-scorer.js';
@@ -140,8 +141,8 @@ async function searchWith(
   if (sources.length !== 1) {
     throw new UsageError('what to judge soups by is one of --images FOLDER, --prompt TEXT and --scorer COMMAND');
   }
-  const kitchen = await openIngredients(words, { base: flags.base }, output);
-  const candidates = namesOf(kitchen);
+  const kitchen = await openKitchen(averageOrder(parseRecipe(words, undefined, output.io.env), flags.base), output);
+  const candidates = kitchen.ingredients.map(({ name }) => name);
   const files = flags.images === undefined ? undefined : await heldOutFiles(flags.images);
   const goal = flags.goal ?? (flags.scorer === undefined ? 'min' : 'max');
   const { timesteps, scorer, prompt, seed, steps, size } = flags;
@@ -178,6 +179,7 @@ async function searchWith(
     await report(result, { candidates, flags, goal, seconds: (performance.now() - begun) / 1000 }, output);
   } finally {
     await close();
+    await kitchen.close();
   }
 }
 

@@ -1,13 +1,5 @@
 /** What was found, as a recipe of the command line. */
-import { basename } from 'node:path';
 import type { Evaluation, Fraction } from '@diffusion-soup/core';
-import type { Kitchen } from '../ingredients.js';
-
-/** Names are unique: of two models with the same name the path counts. */
-export function namesOf({ ingredients }: Kitchen): string[] {
-  const names = ingredients.map(({ path }) => basename(path));
-  return names.map((name, i) => (names.indexOf(name) === names.lastIndexOf(name) ? name : ingredients[i]!.path));
-}
 
 /** Whole numbers in the proportions of the weights. */
 export function wholeWeights(weights: readonly Fraction[]): bigint[] {

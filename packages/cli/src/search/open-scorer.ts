@@ -1,9 +1,9 @@
 /** From the flags of a search to its scorer. */
-import { type Fraction, loadModel, reconstructionLoss, type Scorer, UsageError } from '@diffusion-soup/core';
-import { loadingProgress } from '../drawing.js';
+import { type Fraction, reconstructionLoss, type Scorer, UsageError } from '@diffusion-soup/core';
+import { loadWithProgress } from '../drawing.js';
 import type { Size } from '../flags.js';
 import { openGpuFor } from '../gpu.js';
-import type { Kitchen } from '../ingredients.js';
+import type { Kitchen } from '../kitchen.js';
 import type { Output } from '../output.js';
 import { run } from '../run.js';
 import { commandScorer } from './command-scorer.js';
@@ -31,12 +31,7 @@ export async function openScorer(
     const write = (weights: readonly Fraction[], folder: string) => merge(kitchen, weights, folder, flags, output);
     return { score: commandScorer({ command: flags.scorer, write, signal }), close: async () => {} };
   }
-  const { gpu } = await openGpuFor({ adapter: flags.adapter });
-  const model = await loadModel(gpu, kitchen.ingredients, {
-    base: kitchen.base?.folder,
-    signal,
-    onProgress: loadingProgress(output),
-  });
+  const { model } = await loadWithProgress(await openGpuFor({ adapter: flags.adapter }), kitchen, output);
   try {
     const side = model.unet.config.sampleSize * model.vae.factor;
     const size = flags.size ?? { width: side, height: side };
