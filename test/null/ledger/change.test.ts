@@ -117,6 +117,15 @@ describe('add and remove', () => {
     expect(without(soup, ingredient(ink).root).receipt!.removed.name).toBe('ink');
   });
 
+  test('the same model may be in it twice, changed in two ways; then neither is taken out alone', () => {
+    const changed = { ...ingredient(ink), name: 'ink-2', blocks: { IN01: '1/2' } };
+    const { ledger } = sealed(withIngredient(soup, changed));
+    expect(parseLedger(formatLedger(ledger))).toEqual(ledger);
+    expect(checkLedger(ledger, sha256)).toEqual([]);
+    expect(() => withoutIngredient(ledger, 'ink')).toThrow(/ink and ink-2 are the same model, changed in two ways/);
+    expect(checkLedger(without(ledger, 'noto').ledger, sha256)).toEqual([]);
+  });
+
   test('what was removed stays out, under any name, unless forced', () => {
     const { ledger } = without(soup, 'ink');
     const renamed = { ...ingredient(ink), name: 'octopus' };

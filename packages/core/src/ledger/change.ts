@@ -6,7 +6,7 @@ import { printable } from '../checkpoint/printable.js';
 import { UsageError } from '../errors.js';
 import { add, isZero, parseFraction, ZERO } from '../soup/fraction.js';
 import { toHex } from './canonical.js';
-import { checkLedgerRules } from './ledger.js';
+import { checkLedgerRules, contentOf } from './ledger.js';
 import { inclusionPath, type Sha256 } from './merkle.js';
 import { receiptOf } from './receipt.js';
 import { byShare, modelRoot, setRoot, shareLeaves } from './roots.js';
@@ -43,15 +43,19 @@ const refuse = (key: string, found: unknown, wanted: string): never => {
   throw new UsageError(`${key} is ${printable(String(found))}; ${wanted}`, { key });
 };
 
-function refuseTwins(ingredients: readonly LedgerIngredient[]): void {
+/** The same model may go in twice if it is changed in different ways before, by LoRAs or block weights. */
+export function refuseTwins(ingredients: readonly LedgerIngredient[]): void {
   const seen = new Map<string, string>();
-  for (const { name, root } of ingredients) {
-    const twin = seen.get(root);
+  for (const ingredient of ingredients) {
+    const content = contentOf(ingredient);
+    const twin = seen.get(content);
     if (twin !== undefined) {
-      const both = `${printable(twin)} and ${printable(name)}`;
-      throw new UsageError(`${both} are the same model; name it once, with the sum of the weights`, { root });
+      const both = `${printable(twin)} and ${printable(ingredient.name)}`;
+      throw new UsageError(`${both} are the same model; name it once, with the sum of the weights`, {
+        root: ingredient.root,
+      });
     }
-    seen.set(root, name);
+    seen.set(content, ingredient.name);
   }
 }
 
@@ -125,6 +129,14 @@ export function withoutIngredient(before: Ledger, name: string): Change {
   }
   if (before.ingredients.length === 1) {
     throw new UsageError(`${shown} is all that the soup is made of: nothing would be left`);
+  }
+  const twin = before.ingredients.find((one) => one !== gone && one.root === gone.root);
+  if (twin) {
+    throw new UsageError(
+      `${shown} and ${printable(twin.name)} are the same model, changed in two ways: without one of them it is still in ` +
+        'the soup. Make the soup anew without both',
+      { root: gone.root },
+    );
   }
   const lent = Object.entries(before.parts ?? {}).find(
     ([, from]) => typeof from === 'object' && from.from === gone.name,

@@ -93,10 +93,12 @@ function replay(ledger: Ledger): Step[] {
 }
 
 function undo({ action, share }: Exclude<HistoryEntry, { action: 'made' }>, after: readonly Share[]) {
-  const others = after.filter(({ name, root }) => name !== share.name && root !== share.root);
-  if (action === 'remove') return others.length === after.length ? [...after, share] : undefined;
+  if (action === 'remove') {
+    const isThere = after.some(({ name, root }) => name === share.name || root === share.root);
+    return isThere ? undefined : [...after, share];
+  }
   const there = after.find(({ name }) => name === share.name);
-  return there && canonicalJson(there) === canonicalJson(share) ? others : undefined;
+  return there && canonicalJson(there) === canonicalJson(share) ? after.filter((one) => one !== there) : undefined;
 }
 
 /** The receipts of all removals, earliest first, as they were given. */

@@ -5,6 +5,7 @@ export {
   type Change,
   makeLedger,
   type Plan,
+  refuseTwins,
   type Sealed,
   seal,
   shareOf,

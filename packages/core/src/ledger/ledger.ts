@@ -11,7 +11,14 @@ import { ConfigError } from '../errors.js';
 import { formatFraction, parseFraction } from '../soup/fraction.js';
 import { canonicalJson } from './canonical.js';
 import type { PantryIndex } from './pantry-index.js';
-import { type Ledger, type LedgerModel, ledgerSchema, type RemovalReceipt, receiptSchema } from './schema.js';
+import {
+  type Ledger,
+  type LedgerIngredient,
+  type LedgerModel,
+  ledgerSchema,
+  type RemovalReceipt,
+  receiptSchema,
+} from './schema.js';
 
 /** A ledger of a thousand ingredients has 1 MB; what is much larger is no ledger. */
 export const MAX_LEDGER_BYTES = 16_000_000;
@@ -66,16 +73,21 @@ function refuseProto(value: unknown, path: PropertyKey[], refuse: RefuseOption):
   }
 }
 
+/** By which two ingredients are one: the model, and what is done to it before it goes in. */
+export const contentOf = ({ root, blocks, loras }: Pick<LedgerIngredient, 'root' | 'blocks' | 'loras'>): string =>
+  canonicalJson([root, blocks ?? null, (loras ?? []).map(({ sha256, strength }) => [sha256, strength])]);
+
 /** What a ledger's form cannot say: no name and no model twice, and nothing refers to what is not there. */
 export function checkLedgerRules(ledger: Ledger, refuse: RefuseOption): void {
   const models = new Map<string, LedgerModel>();
   const roots = new Map<string, string>();
+  const contents = new Map<string, string>();
   ledger.ingredients.forEach((ingredient, i) => {
     const { name, root, weight } = ingredient;
     const at = `ingredients[${i}]`;
     checkFraction(weight, `${at}.weight`, refuse);
     if (models.has(name)) refuse(`${at}.name`, name, 'another ingredient has that name; each needs one of its own');
-    const twin = roots.get(root);
+    const twin = contents.get(contentOf(ingredient));
     if (twin !== undefined) {
       refuse(
         `${at}.root`,
@@ -84,6 +96,7 @@ export function checkLedgerRules(ledger: Ledger, refuse: RefuseOption): void {
       );
     }
     models.set(name, ingredient);
+    contents.set(contentOf(ingredient), name);
     roots.set(root, name);
   });
   const others = [ledger.base && ['base', ledger.base], ...(ledger.sources ?? []).map((s, i) => [`sources[${i}]`, s])];
