@@ -13,6 +13,7 @@ import { verifyCommand } from './commands/verify.js';
 import type { CommonFlags } from './flags.js';
 import { createOutput, type Io, type Output } from './output.js';
 import { report } from './report.js';
+import { isInteractive, tuiCommand } from './tui/command.js';
 import { version } from './version.js';
 
 /** What a command's action gets: where to write, and the exit code it may set. */
@@ -60,6 +61,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 
     conformanceCommand,
     doctorCommand,
     demoCommand,
+    tuiCommand,
   ])
     add(program, run);
   return program;
@@ -78,12 +80,12 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     },
   };
   const program = buildProgram(io, state);
-  if (argv.length === 0) {
+  if (argv.length === 0 && !isInteractive(io)) {
     program.outputHelp();
     return 0;
   }
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(argv.length === 0 ? ['tui'] : [...argv], { from: 'user' });
     output?.endStatus();
     return state.exitCode;
   } catch (error) {

@@ -7,8 +7,9 @@ import { deflateSync } from 'node:zlib';
 import { createSupportsTerminalGraphics } from 'supports-terminal-graphics';
 import { channelsOf, encodePng, type Picture } from './png.js';
 import { shrink } from './shrink.js';
+import { sixel } from './sixel.js';
 
-export type PictureMode = 'kitty' | 'iterm2' | 'truecolor' | '256' | 'ascii' | 'none';
+export type PictureMode = 'kitty' | 'iterm2' | 'sixel' | 'truecolor' | '256' | 'ascii' | 'none';
 
 export interface TerminalPictureOptions {
   /** The space that the picture may take, in characters. */
@@ -17,6 +18,9 @@ export interface TerminalPictureOptions {
   readonly mode: PictureMode;
 }
 
+/** Pixels of a character in most terminals; Sixel knows only pixels. A smaller picture is what comes of a wrong guess. */
+const CELL = { width: 8, height: 16 } as const;
+
 /** The picture as lines without a newline after the last; empty in mode 'none'. A picture is never enlarged. */
 export function terminalPicture(picture: Picture, { columns, rows, mode }: TerminalPictureOptions): string {
   if (mode === 'none' || columns < 1 || rows < 1) return '';
@@ -24,6 +28,10 @@ export function terminalPicture(picture: Picture, { columns, rows, mode }: Termi
     const cells = fit(picture, columns, rows * 2, 8);
     const size = { columns: cells.width, rows: Math.ceil(cells.height / 2) };
     return mode === 'kitty' ? kitty(picture, size) : iterm2(picture, size);
+  }
+  if (mode === 'sixel') {
+    const { width, height } = fit(picture, columns * CELL.width, rows * CELL.height);
+    return sixel(shrink(picture, width, height));
   }
   if (mode === 'ascii') {
     const { width, height } = fit(picture, columns, rows * 2);
@@ -129,6 +137,7 @@ export function pictureMode(
   if (stream.isTTY === true && !multiplexed) {
     if (graphics.kitty) return 'kitty';
     if (graphics.iterm2) return 'iterm2';
+    if (graphics.sixel) return 'sixel';
   }
   // An empty NO_COLOR means nothing by its own definition, but Node takes it for one.
   const { NO_COLOR: _, ...rest } = env;

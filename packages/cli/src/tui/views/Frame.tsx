@@ -1,0 +1,137 @@
+/** What surrounds every screen: its name above; what is going on, the machine and the keys below. */
+import { formatBytes } from '@diffusion-soup/core';
+import { Box, Text } from 'ink';
+import { formatSeconds } from '../../progress.js';
+import { printable } from '../../text.js';
+import type { Phase } from '../engine/protocol.js';
+import { hintsOf } from '../keys.js';
+import type { Screen, State } from '../state/state.js';
+import { useTheme } from './theme.js';
+
+const TABS: readonly (readonly [Screen, key: string, name: string])[] = [
+  ['kitchen', '', 'Kitchen'],
+  ['blocks', 'b', 'Blocks'],
+  ['compare', 'c', 'Compare'],
+  ['keep', 's', 'Save'],
+  ['help', '?', 'Keys'],
+];
+
+export function Header({ screen, width }: { readonly screen: Screen; readonly width: number }) {
+  const { accent } = useTheme();
+  return (
+    <Box width={width} height={1} paddingX={1} justifyContent="space-between">
+      <Text bold>Diffusion Soup</Text>
+      <Text wrap="truncate">
+        {TABS.map(([name, key, title]) => (
+          <Text key={name}>
+            {'  '}
+            {name === screen ? (
+              <Text bold underline color={accent}>
+                {title}
+              </Text>
+            ) : (
+              <Text dimColor>{key ? `${key} ${title}` : title}</Text>
+            )}
+          </Text>
+        ))}
+      </Text>
+    </Box>
+  );
+}
+
+const VERBS: Readonly<Record<Phase, string>> = {
+  opening: 'opening the GPU',
+  loading: 'loading',
+  blending: 'blending',
+  drawing: 'drawing',
+  decoding: 'decoding',
+  writing: 'writing',
+};
+
+const BAR_COLUMNS = 16;
+
+/** What is being done, or what there is to say. */
+export function WorkLine({ state, width }: { readonly state: State; readonly width: number }) {
+  const { bad, accent, glyphs } = useTheme();
+  const { work, notice } = state;
+  const text = notice?.text ?? focusedProblem(state);
+  if (text !== undefined && (notice?.kind === 'problem' || !work)) {
+    const isBad = notice?.kind !== 'note';
+    return (
+      <Text color={isBad ? bad : undefined} wrap="truncate-end">
+        {` ${isBad ? `${glyphs.bad} ` : ''}${printable(text)}`.slice(0, width)}
+      </Text>
+    );
+  }
+  if (!work) return <Text dimColor>{state.isPaused ? ' paused: r draws, p goes on' : ' ready'}</Text>;
+  const share = work.total > 0 ? work.done / work.total : 0;
+  const full = Math.round(BAR_COLUMNS * Math.min(1, share));
+  return (
+    <Text wrap="truncate-end">
+      {' '}
+      <Text color={accent}>{glyphs.full.repeat(full)}</Text>
+      <Text dimColor>{glyphs.empty.repeat(BAR_COLUMNS - full)}</Text>
+      {` ${workText(state)}`}
+    </Text>
+  );
+}
+
+function workText({ work, secondsPerStep }: State): string {
+  const { phase, part, done, total, effort, queue } = work!;
+  const steps = phase === 'drawing';
+  const left = steps && secondsPerStep ? [`${formatSeconds(secondsPerStep * (total - done))} left`] : [];
+  const amount =
+    total === 0 ? [] : [steps ? `step ${done} of ${total}` : `${formatBytes(done)} of ${formatBytes(total)}`];
+  const what = [VERBS[phase], ...(part ? [`the ${part}`] : steps && effort === 'sketch' ? ['a sketch'] : [])];
+  return [what.join(' '), ...amount, ...left, ...(queue > 0 ? [`${queue} more to draw`] : [])].join(', ');
+}
+
+/** Why the shard that has the focus does not go with the others. */
+function focusedProblem({ doc, row, inspected }: State): string | undefined {
+  const shard = doc.present.shards[row];
+  return shard && inspected[shard.id]?.problem;
+}
+
+export function MachineLine({ state, width }: { readonly state: State; readonly width: number }) {
+  const { glyphs } = useTheme();
+  const { machine, memory, secondsPerStep } = state;
+  const parts = machine
+    ? [
+        printable(machine.adapter).slice(0, Math.max(10, width - 48)),
+        machine.precision,
+        ...(memory ? [`${formatBytes(memory.used)} of ${formatBytes(memory.budget)}`] : []),
+        ...(secondsPerStep === undefined ? [] : [`${secondsPerStep.toFixed(2)} s/step`]),
+      ]
+    : ['looking for a GPU'];
+  return (
+    <Text dimColor wrap="truncate-end">
+      {` ${parts.join(` ${glyphs.dot} `)}`}
+    </Text>
+  );
+}
+
+/** As many hints as fit; the last one, which tells of all others, always. */
+export function Hints({ state, width }: { readonly state: State; readonly width: number }) {
+  const { accent } = useTheme();
+  if (state.isLeaving) return <Text> Ctrl-C again quits; any other key stays</Text>;
+  const all = hintsOf(state);
+  const last = all.at(-1)!;
+  const size = ([key, what]: readonly [string, string]) => key.length + what.length + 3;
+  const shown: (readonly [string, string])[] = [];
+  let room = width - 1 - size(last);
+  for (const hint of all.slice(0, -1)) {
+    room -= size(hint);
+    if (room < 0) break;
+    shown.push(hint);
+  }
+  return (
+    <Text wrap="truncate">
+      {[...shown, last].map(([key, what], i) => (
+        <Text key={key}>
+          {i === 0 ? ' ' : '  '}
+          <Text color={accent}>{key}</Text> <Text dimColor>{what}</Text>
+        </Text>
+      ))}
+    </Text>
+  );
+}
