@@ -60,7 +60,7 @@ export function readLocated(text: string, file: string): Located {
     resolveKnownTags: false,
     uniqueKeys: false, // checked below: the parser's way takes quadratic time
     prettyErrors: false,
-    logLevel: 'silent',
+    logLevel: 'error',
   });
   for (const { pos, message } of [...parsed.errors, ...parsed.warnings]) problem(pos[0], [], readable(message));
   if (hasDirectives(parsed)) problem(0, [], 'directives (lines that begin with %) are not taken; leave them out');
@@ -84,9 +84,11 @@ export function readLocated(text: string, file: string): Located {
   };
 }
 
-/** The parser's messages end with advice for programmers. */
-const readable = (message: string): string =>
-  printable(message.split('\n')[0]!).replace(/; please use YAML\.parseAllDocuments\(\)$/, '; expected one');
+/** The parser's messages speak to programmers here and there. */
+function readable(message: string): string {
+  if (message.startsWith('Maximum call stack')) return `values nest deeper than ${DEEPEST} levels`;
+  return printable(message.split('\n')[0]!).replace(/; please use YAML\.parseAllDocuments\(\)$/, '; expected one');
+}
 
 function hasDirectives({ directives }: Document.Parsed): boolean {
   const tags = Object.keys(directives.tags);

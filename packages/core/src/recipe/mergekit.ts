@@ -6,9 +6,10 @@
 import * as z from 'zod/mini';
 import { printable } from '../checkpoint/printable.js';
 import type { Method, MethodParameters } from '../methods/index.js';
-import { add, divide, type Fraction, fraction, isZero, ONE, parseFraction, ZERO } from '../soup/fraction.js';
+import { add, divide, type Fraction, fraction, isZero, ONE, ZERO } from '../soup/fraction.js';
 import type { Where } from './check.js';
 import type { Located } from './located.js';
+import { booleanAt, checkNames, checkReference, numberAt, type Reported, type Settings } from './mergekit-settings.js';
 import { type Path, type Problem, pathText, refuse } from './problems.js';
 import type { Recipe, RecipeIngredient } from './recipe.js';
 import { DTYPES } from './schema.js';
@@ -78,9 +79,7 @@ const schema = z.strictObject(
   { error: ({ code }) => (code === 'unrecognized_keys' ? TOP.join(', ') : `expected a map of ${TOP.join(', ')}`) },
 );
 
-type Settings = Readonly<Record<string, unknown>>;
 type Input = z.output<typeof schema>;
-type Reported = (path: Path, message: string) => void;
 
 export function readMergekit(located: Located, file: string): { recipe: Recipe; where: Where } {
   const problems: Problem[] = [];
@@ -143,8 +142,8 @@ function readModels(method: Method, input: Input, problem: Reported): { recipe: 
     problem(['parameters', 'normalize'], 'TIES divides by the weights that agree, always');
   if (method === 'dare_ties' && !normalize) {
     problem(
-      ['parameters'],
-      'dare_ties divides by the weights that agree here, which mergekit does only with "normalize: true"; write that',
+      ['merge_method'],
+      'dare_ties divides by the weights that agree, which mergekit does with "normalize: true" only; write that',
     );
   }
   if ((method === 'ties' || method === 'dare_ties') && own.some(({ weight }) => weight.n < 0n)) {
@@ -218,41 +217,4 @@ function whereOf(list: readonly OwnModel[]): Where {
     if (first === 'ingredients' && typeof second === 'number') return ['models', list[second]!.index, ...rest];
     return first === 'parameters' ? ['parameters', second ?? '', ...rest] : (keys[String(first)] ?? []);
   };
-}
-
-function checkNames(settings: Settings, path: Path, known: readonly string[], method: Method, problem: Reported): void {
-  for (const name of Object.keys(settings)) {
-    if (known.includes(name)) continue;
-    const has = known.length > 0 ? `it has ${known.join(', ')}` : 'it has none here';
-    problem([...path, name], `mergekit's ${method} has no such parameter that is supported; ${has}`);
-  }
-}
-
-function checkReference(model: string, path: Path, problem: Reported): void {
-  if (model.includes('+'))
-    problem(
-      path,
-      `"${printable(model, 60)}": a LoRA on a model is not read from mergekit's form; use "loras" of our own`,
-    );
-}
-
-function numberAt(value: unknown, path: Path, problem: Reported): Fraction | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value === 'number' || typeof value === 'string') {
-    if (isWeight(value)) return parseFraction(value);
-    problem(path, 'expected a number');
-  } else if (Array.isArray(value)) {
-    const isFiltered = value.some((one) => typeof one === 'object' && one !== null);
-    problem(
-      path,
-      `${isFiltered ? 'values by filter' : 'a list of values by layer'} of language models; expected one number`,
-    );
-  } else problem(path, 'expected one number');
-  return undefined;
-}
-
-function booleanAt(value: unknown, path: Path, problem: Reported): boolean | undefined {
-  if (typeof value === 'boolean' || value === undefined || value === null) return value ?? undefined;
-  problem(path, 'expected true or false');
-  return undefined;
 }

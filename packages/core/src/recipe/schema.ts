@@ -138,15 +138,16 @@ const ingredients = described(
 );
 
 const source = () => described(model(), '"average", or the model that the part is taken from.');
+const seedMessage = `expected a whole number from 0 to ${2n ** 64n - 1n}`;
 const seed = z.union(
   [
-    z.number().check(z.refine((n) => Number.isSafeInteger(n) && n >= 0)),
-    z.string().check(
-      z.regex(new RegExp(`^\\d{1,${MOST_SEED_DIGITS}}$`)),
-      z.refine((digits) => BigInt(digits) < 2n ** 64n),
+    z.number(seedMessage).check(z.int(seedMessage), z.minimum(0, seedMessage)),
+    z.string(seedMessage).check(
+      z.regex(new RegExp(`^\\d{1,${MOST_SEED_DIGITS}}$`), seedMessage),
+      z.refine((digits) => BigInt(digits) < 2n ** 64n, seedMessage),
     ),
   ],
-  `expected a whole number from 0 to ${2n ** 64n - 1n}`,
+  seedMessage,
 );
 
 const parameters = record(
