@@ -92,13 +92,13 @@ const usage: Case[] = [
   ['memory without a unit', 2, /such as 6GB/, draw('--memory', '6')],
   ['an unknown precision', 2, /Allowed choices are auto, f32, f16/, draw('--precision', 'f64')],
   ['an unknown noise generator', 2, /Allowed choices are cpu, cuda/, draw('--noise', 'mps')],
-  ['a merge to nowhere', 2, /required option '-o, --out <folder>'/, ['merge', 'noto', 'ink']],
+  ['a merge to nowhere', 2, /required option '-o, --out <path>'/, ['merge', 'noto', 'ink']],
   ['a merge into its ingredient', 2, /lie in each other/, ['merge', `${PANTRY}/noto`, 'ink', '-o', `${PANTRY}/noto/x`]],
 ];
 
 const files: Case[] = [
   ['a folder that is not there', 3, /no folder notto.*Did you mean noto\?/, ['generate', 'notto', '-p', 'x']],
-  ['a file as a model', 3, /is a file; expected a model folder/, ['generate', `${PANTRY}/noto/${UNET}`, '-p', 'x']],
+  ['a file as a model', 3, /is a UNet alone, in diffusers' names/, ['generate', `${PANTRY}/noto/${UNET}`, '-p', 'x']],
   ['an empty folder', 3, /has neither model_index.json nor/, drawWith('empty')],
   ['weights cut short', 3, /noto|cut/, drawWith('cut')],
   ['weights that are something else', 3, /no-header/, drawWith('no-header')],

@@ -105,6 +105,7 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
       const its = await loras(baked);
       ingredients.push({
         ...named,
+        name: ownName(named.name, ingredients),
         weight,
         ...(blocks !== undefined && { blocks }),
         ...(its.length > 0 && { loras: its }),
@@ -157,6 +158,14 @@ function openRecipe(
   };
 }
 
+/** A model may be an ingredient twice, with different LoRAs. */
+function ownName(name: string, others: readonly NamedModel[]): string {
+  const taken = new Set(others.map((other) => other.name));
+  let own = name;
+  for (let i = 2; taken.has(own); i++) own = `${name}-${i}`;
+  return own;
+}
+
 type OpenModel = (name: string) => Promise<NamedModel>;
 
 /** Opens each model once, under a name of its own. */
@@ -166,10 +175,7 @@ function modelOpener(output: Output): OpenModel {
     const path = await locate(from, output.io.env);
     const known = byPath.get(path);
     if (known) return known;
-    const taken = new Set([...byPath.values()].map(({ name }) => name));
-    const stem = basename(path).replace(/\.safetensors$/i, '');
-    let name = stem;
-    for (let i = 2; taken.has(name); i++) name = `${stem}-${i}`;
+    const name = ownName(basename(path).replace(/\.safetensors$/i, ''), [...byPath.values()]);
     const model = { name, path, from, folder: await openModel(path, output) };
     byPath.set(path, model);
     return model;

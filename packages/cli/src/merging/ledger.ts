@@ -8,12 +8,13 @@ import {
   type MergePlan,
   type Plan,
   parseFraction,
+  refuseTwins,
   type WeightedComponent,
 } from '@diffusion-soup/core';
 import { fileSource } from '../files.js';
 import { hashFiles } from '../hash/pool.js';
 import type { Kitchen, NamedLora, NamedModel } from '../kitchen.js';
-import { toScalars } from '../ledger/settings.js';
+import { toScalars, withoutOrder } from '../ledger/settings.js';
 import { version } from '../version.js';
 import type { HashedModel, ModelHashes } from './hashes.js';
 
@@ -45,7 +46,7 @@ export async function ledgerPlan(
   };
   const results = await loras(kitchen.loras);
   const parts = partsOf(kitchen);
-  return {
+  const plan: Plan = {
     tool: version,
     method: order.method ?? 'linear',
     parameters: toScalars(order.parameters ?? {}),
@@ -70,6 +71,8 @@ export async function ledgerPlan(
     ...(parts && { parts }),
     ...(results.length > 0 && { loras: results }),
   };
+  refuseTwins(plan.ingredients); // now, rather than when all is written
+  return withoutOrder(plan);
 }
 
 const factors = (blocks: Readonly<Record<string, { n: bigint; d: bigint }>>) =>

@@ -142,7 +142,6 @@ async function partsToLayOut(cooked: ReadonlyMap<WeightedComponent, CookedPart>)
 }
 
 async function cookAll(gpu: Gpu, recipe: OpenRecipe, options: CookOptions) {
-  await samePrediction(recipe.ingredients.map(({ folder }) => folder));
   const cooked = new Map<WeightedComponent, CookedPart>();
   const close = async () => {
     for (const part of cooked.values()) await part.close();
@@ -152,6 +151,7 @@ async function cookAll(gpu: Gpu, recipe: OpenRecipe, options: CookOptions) {
       const part = await cookPart(gpu, recipe, name, options);
       if (part) cooked.set(name, part);
     }
+    await samePrediction(recipe.ingredients.map(({ folder }) => folder));
     if (cooked.size === 0) throw new UsageError('no ingredient has a UNet, a VAE or a text encoder to average');
     return { cooked, close };
   } catch (error) {
