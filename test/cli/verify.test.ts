@@ -130,6 +130,17 @@ describe('a soup', () => {
   });
 });
 
+describe('a soup by', () => {
+  test.each([
+    [['noto', 'ink', '--method', 'slerp', '--set', 't=0.3']],
+    [['noto:2', 'ink', '--method', 'slerp']],
+    [['noto', 'ink', 'fluent', '--method', 'geometric_median']],
+  ])('%j, named in any order, is made again', async (recipe) => {
+    expect((await soup(['merge', ...recipe, '--out', folder.in('other'), '--force'], { env })).code).toBe(0);
+    expect(await soup(['verify', folder.in('other')], { env })).toMatchObject({ code: 0 });
+  });
+});
+
 describe('ingredients', () => {
   test('that were changed are refused', async () => {
     const { code, stderr } = await changed(folder.in(`pantry/ink/${UNET}`), flipped, () => verify());

@@ -1,11 +1,14 @@
 /** Parameters of methods as a ledger holds them: fractions as text, so that nothing is rounded. */
 import {
+  add,
   type Fraction,
   formatFraction,
   type Ledger,
   type Method,
   type MethodParameters,
   methods,
+  ONE,
+  type Plan,
   parseFraction,
   UsageError,
 } from '@diffusion-soup/core';
@@ -51,6 +54,24 @@ export function fromScalars(scalars: Scalars): MethodParameters {
       return [name, read(value)];
     }),
   );
+}
+
+/**
+ * SLERP's t leads from the first ingredient to the second. A ledger has them in order of their names, so there it is
+ * the weights that say how far: 1 - t of the first, t of the second.
+ */
+export function withoutOrder(plan: Plan): Plan {
+  const { t, ...parameters } = plan.parameters;
+  const [first, second] = plan.ingredients;
+  if (plan.method !== 'slerp' || t === undefined || !first || !second) return plan;
+  const share = fractionOf(t);
+  const rest = add(ONE, { n: -share.n, d: share.d });
+  const ingredients = [
+    { ...first, weight: formatFraction(rest) },
+    { ...second, weight: formatFraction(share) },
+    ...plan.ingredients.slice(2),
+  ];
+  return { ...plan, parameters, ingredients };
 }
 
 export function methodOf(name: string): Method {
