@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 /** The process around `run`: signals, a closed pipe, and the exit. */
-import { run } from './run.js';
+import { paintFirstFrame } from './tui/first-frame.js';
+
+paintFirstFrame(process);
+// Only now, since it takes a while.
+const { run } = await import('./run.js');
 
 const stop = new AbortController();
 

@@ -79,30 +79,37 @@ export class App {
   #mean(meaning: Meaning): void {
     switch (meaning.type) {
       case 'quit':
-        return this.world.quit();
+        this.world.quit();
+        break;
       case 'interrupt':
-        return this.#interrupt();
+        this.#interrupt();
+        break;
       case 'copy':
-        return this.#copy();
+        this.#copy();
+        break;
       case 'submit':
-        return this.#submit();
-      case 'stop':
-        this.#engine?.send({ type: 'stop' });
+        this.#submit();
         break;
       case 'redraw':
         this.#ordered = '';
         this.#engine ??= this.world.startEngine((event) => this.#happened(event));
         this.dispatch(meaning);
-        return this.#follow(true);
+        this.#follow(true);
+        break;
       case 'edit':
-        return this.dispatch(this.#withSuggestion(meaning));
+        this.dispatch(this.#withSuggestion(meaning));
+        break;
+      default:
+        this.dispatch(meaning);
     }
-    this.dispatch(meaning);
   }
 
   /** The first one stops the work, the second one quits. */
   #interrupt(): void {
-    if (this.#state.isLeaving) return this.world.quit();
+    if (this.#state.isLeaving) {
+      this.world.quit();
+      return;
+    }
     this.dispatch({ type: 'stop' });
     this.#engine?.send({ type: 'stop' });
     this.dispatch({ type: 'leave', armed: true });
@@ -178,25 +185,22 @@ export class App {
     if (!editing) return;
     const path = editing.line.text.trim();
     if (path === '') return;
-    switch (editing.target) {
-      case 'shard':
-        return this.dispatch({ type: 'add', id: path });
-      case 'recipe':
-        return void this.#save(saveRecipe(path, this.#state.doc.present));
-      case 'picture':
-        return void this.#savePicture(path);
-      case 'checkpoint': {
-        const soup = soupOf(this.#state.doc.present.shards);
-        if (!soup) return this.#complain('there is nothing in the soup yet: put a shard in first');
-        this.#engine?.send({ type: 'keep', task: { id: ++this.#tasks, soup, folder: resolve(path) } });
-      }
-    }
+    if (editing.target === 'shard') this.dispatch({ type: 'add', id: path });
+    else if (editing.target === 'recipe') void this.#save(saveRecipe(path, this.#state.doc.present));
+    else if (editing.target === 'picture') this.#savePicture(path);
+    else if (editing.target === 'checkpoint') this.#saveCheckpoint(path);
+  }
+
+  #saveCheckpoint(path: string): void {
+    const soup = soupOf(this.#state.doc.present.shards);
+    if (soup) this.#engine?.send({ type: 'keep', task: { id: ++this.#tasks, soup, folder: resolve(path) } });
+    else this.#complain('there is nothing in the soup yet: put a shard in first');
   }
 
   #savePicture(path: string): void {
     const shown = shownOf(this.#state);
-    if (!shown?.isCurrent) return this.#complain('the picture of this soup is not drawn yet: wait for it, or press r');
-    void this.#save(saveDrawn(path, shown.picture));
+    if (shown?.isCurrent) void this.#save(saveDrawn(path, shown.picture));
+    else this.#complain('the picture of this soup is not drawn yet: wait for it, or press r');
   }
 
   async #save(saving: Promise<string>): Promise<void> {

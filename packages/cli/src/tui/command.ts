@@ -9,6 +9,7 @@ import type { Run } from '../run.js';
 import { quoted } from './command-line.js';
 import { openRecipe } from './keep.js';
 import { newShard, rounded, type Shard } from './state/soup.js';
+import { leaveTerminal } from './terminal.js';
 
 export function tuiCommand(program: Command, run: Run): void {
   program
@@ -23,7 +24,11 @@ export function tuiCommand(program: Command, run: Run): void {
     .action(async (recipe: string | undefined) => {
       const { io } = run.output({});
       if (!isInteractive(io)) throw refusal(recipe);
-      run.exitCode = await open(recipe, io);
+      try {
+        run.exitCode = await open(recipe, io);
+      } finally {
+        leaveTerminal();
+      }
     });
 }
 

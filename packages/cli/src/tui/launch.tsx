@@ -15,7 +15,7 @@ import { createLinearPainter, createPainter, type Painter } from './screen.js';
 import type { Shard } from './state/soup.js';
 import { initialState } from './state/state.js';
 import { enterTerminal, isLinear } from './terminal.js';
-import { App as AppView } from './views/App.js';
+import { type AppProps, App as AppView } from './views/App.js';
 import { type Theme, themeOf } from './views/theme.js';
 
 export interface Launch {
@@ -116,11 +116,8 @@ function show(app: App, painter: Painter, theme: Theme, { linear, onBroken }: Sh
   const frames = new FrameStream((frame) => painter.paint(frame, placementsOf(app.state, theme.pictures)));
   frames.columns = app.state.size.columns;
   const onInput = createInput((press) => app.press(press));
-  function Root() {
-    useInput(onInput);
-    return <AppView state={app.state} theme={theme} />;
-  }
-  const instance = render(<Root />, {
+  const root = () => <Root state={app.state} theme={theme} onInput={onInput} />;
+  const instance = render(root(), {
     stdout: frames as unknown as NodeJS.WriteStream,
     stdin: process.stdin,
     debug: true, // whole frames, each in one piece
@@ -136,7 +133,7 @@ function show(app: App, painter: Painter, theme: Theme, { linear, onBroken }: Sh
     timer = undefined;
     last = performance.now();
     frames.columns = app.state.size.columns;
-    instance.rerender(<Root />);
+    instance.rerender(root());
   };
   const unsubscribe = app.subscribe(() => {
     timer ??= setTimeout(refresh, Math.max(0, last + FRAME_MS - performance.now()));
@@ -150,6 +147,11 @@ function show(app: App, painter: Painter, theme: Theme, { linear, onBroken }: Sh
       instance.unmount();
     },
   };
+}
+
+function Root({ onInput, ...view }: AppProps & { readonly onInput: Parameters<typeof useInput>[0] }) {
+  useInput(onInput);
+  return <AppView {...view} />;
 }
 
 /** What Ink takes for its terminal. */

@@ -47,6 +47,9 @@ export function enterTerminal({ stdin, stdout, isLinear }: TerminalStreams): Ter
   return entered;
 }
 
+/** Before an error is told: what is said on the alternate screen is gone with it. */
+export const leaveTerminal = (): void => entered?.leave();
+
 function write(fd: number, text: string): void {
   try {
     writeSync(fd, text);

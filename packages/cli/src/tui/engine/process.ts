@@ -9,16 +9,10 @@ const stove = new GpuStove(process.env, folder, tell);
 const cook = new Cook(stove, tell);
 
 process.on('message', (command: Command) => {
-  switch (command.type) {
-    case 'order':
-      return cook.order(command.order);
-    case 'stop':
-      return cook.stop();
-    case 'keep':
-      return cook.keep(command.task);
-    case 'inspect':
-      return void cook.inspect(command.ids, command.against);
-  }
+  if (command.type === 'order') cook.order(command.order);
+  else if (command.type === 'stop') cook.stop();
+  else if (command.type === 'keep') cook.keep(command.task);
+  else void cook.inspect(command.ids, command.against);
 });
 // The terminal sends Ctrl-C to all of its processes: what becomes of it is the parent's decision.
 process.on('SIGINT', () => {});

@@ -12,7 +12,7 @@ export interface FieldsProps {
 }
 
 export const FIELD_ROWS = 4;
-const LABEL_COLUMNS = 11;
+const LABEL_COLUMNS = 12;
 
 export function Fields({ state, width }: FieldsProps) {
   const half = Math.floor(width / 2);

@@ -78,10 +78,18 @@ export function WorkLine({ state, width }: { readonly state: State; readonly wid
 
 function workText({ work, secondsPerStep }: State): string {
   const { phase, part, done, total, effort, queue } = work!;
-  const steps = phase === 'drawing';
-  const left = steps && secondsPerStep ? [`${formatSeconds(secondsPerStep * (total - done))} left`] : [];
+  const steps = phase === 'drawing' || phase === 'decoding';
+  const left = phase === 'drawing' && secondsPerStep ? [`${formatSeconds(secondsPerStep * (total - done))} left`] : [];
   const amount =
-    total === 0 ? [] : [steps ? `step ${done} of ${total}` : `${formatBytes(done)} of ${formatBytes(total)}`];
+    total === 0
+      ? []
+      : [
+          phase === 'decoding'
+            ? `${total} steps done`
+            : steps
+              ? `step ${done} of ${total}`
+              : `${formatBytes(done)} of ${formatBytes(total)}`,
+        ];
   const what = [VERBS[phase], ...(part ? [`the ${part}`] : steps && effort === 'sketch' ? ['a sketch'] : [])];
   return [what.join(' '), ...amount, ...left, ...(queue > 0 ? [`${queue} more to draw`] : [])].join(', ');
 }
@@ -99,7 +107,9 @@ export function MachineLine({ state, width }: { readonly state: State; readonly 
     ? [
         printable(machine.adapter).slice(0, Math.max(10, width - 48)),
         machine.precision,
-        ...(memory ? [`${formatBytes(memory.used)} of ${formatBytes(memory.budget)}`] : []),
+        ...(memory
+          ? [`${formatBytes(memory.used)}${Number.isFinite(memory.budget) ? ` of ${formatBytes(memory.budget)}` : ''}`]
+          : []),
         ...(secondsPerStep === undefined ? [] : [`${secondsPerStep.toFixed(2)} s/step`]),
       ]
     : ['looking for a GPU'];

@@ -1,7 +1,8 @@
 /** The main screen: the shards and how much of each, how the picture is drawn, and the picture. */
-import { Box } from 'ink';
+import { Box, Text } from 'ink';
 import type { Layout } from '../layout.js';
 import type { State } from '../state/state.js';
+import { EditLine } from './EditLine.js';
 import { FIELD_ROWS, Fields } from './Fields.js';
 import { Formula } from './Formula.js';
 import { Preview } from './Preview.js';
@@ -11,6 +12,7 @@ export function Kitchen({ state, layout }: { readonly state: State; readonly lay
   const { body, left, preview, isRoomy } = layout;
   const air = isRoomy ? 1 : 0;
   const room = body - FIELD_ROWS - 1 - 2 * air;
+  const { editing } = state;
   const { shards } = state.doc.present;
   const rows = Math.max(1, Math.min(room, shards.length));
   return (
@@ -18,7 +20,14 @@ export function Kitchen({ state, layout }: { readonly state: State; readonly lay
       <Box flexDirection="column" width={left}>
         <ShardList state={state} width={left} rows={rows} />
         <Box height={air} />
-        <Formula shards={shards} width={left} />
+        {editing?.target === 'shard' ? (
+          <Box height={1}>
+            <Text bold>{'  path of a model: '}</Text>
+            <EditLine line={editing.line} width={left - 19} />
+          </Box>
+        ) : (
+          <Formula shards={shards} width={left} />
+        )}
         <Box height={air} />
         <Fields state={state} width={left} />
       </Box>

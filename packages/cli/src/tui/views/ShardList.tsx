@@ -51,7 +51,7 @@ function ShardRow({ state, shard, names, width, isFocused }: ShardRowProps) {
   const { id, on, weight, locked } = shard;
   const problem = state.inspected[id]?.problem;
   const share = shareOf(shard, state.doc.present.shards);
-  const slider = width - names - WEIGHT_COLUMNS - SHARE_COLUMNS - 7;
+  const slider = width - names - WEIGHT_COLUMNS - SHARE_COLUMNS - 6;
   const { editing } = state;
   const mark = problem ? glyphs.bad : on ? (locked ? glyphs.lock : glyphs.on) : glyphs.off;
   return (
