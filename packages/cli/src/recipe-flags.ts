@@ -12,6 +12,7 @@ import { collect } from './flags.js';
 import { averageOrder, type Order } from './kitchen.js';
 import type { Output } from './output.js';
 import { parseRecipe } from './recipe.js';
+import { besideFile, isRecipeFile, readRecipeFile } from './recipe-file.js';
 import { printable } from './text.js';
 
 export interface RecipeFlags {
@@ -63,10 +64,9 @@ function parseWeightList(text: string): string[] {
   return parts;
 }
 
-/** The recipe of a command line. */
+/** The recipe of a command line: of its words, or of a file that is its only word. Options count more than the file. */
 export async function orderOf(words: readonly string[], flags: RecipeFlags, output: Output): Promise<Order> {
-  const named = parseRecipe(words, flags.weights, output.io.env);
-  const order = averageOrder(named, flags.base);
+  const order = await orderedBy(words, flags, output);
   const blocks = new Map((flags.blocks ?? []).map((text) => pairOf(text, '--blocks', 'ink=GRAD_V')));
   for (const name of blocks.keys()) {
     if (!order.ingredients.some(({ model }) => model === name)) {
@@ -80,13 +80,28 @@ export async function orderOf(words: readonly string[], flags: RecipeFlags, outp
       return table === undefined ? one : { ...one, blocks: blockTable(table) };
     }),
     ...(flags.method && { method: flags.method }),
-    ...(flags.set && { parameters: parametersOf(flags.set) }),
-    ...(flags.part && { components: Object.fromEntries(flags.part.map((text) => partOf(text))) }),
+    ...(flags.set && { parameters: { ...order.parameters, ...parametersOf(flags.set) } }),
+    ...(flags.part && {
+      components: { ...order.components, ...Object.fromEntries(flags.part.map((text) => partOf(text))) },
+    }),
     ...(flags.lora && { loras: flags.lora.map(loraOf) }),
     ...(flags.dtype && { dtype: flags.dtype }),
-    normalize: flags.normalize,
+    normalize: flags.normalize && (order.normalize ?? true),
     ...(flags.allowNonFinite && { allowNonFinite: true }),
   };
+}
+
+async function orderedBy(words: readonly string[], flags: RecipeFlags, output: Output): Promise<Order> {
+  const file = words.find(isRecipeFile);
+  if (file === undefined) return averageOrder(parseRecipe(words, flags.weights, output.io.env), flags.base);
+  if (words.length > 1 || flags.weights) {
+    const what = flags.weights ? '--weights' : 'other models';
+    throw new UsageError(
+      `${printable(file)} is a recipe: it has its models and weights, and takes no ${what} beside it`,
+    );
+  }
+  const recipe = besideFile(await readRecipeFile(file), file);
+  return { ...recipe, ...(flags.base !== undefined && { base: flags.base }) };
 }
 
 function pairOf(text: string, flag: string, example: string): [string, string] {

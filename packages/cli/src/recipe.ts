@@ -9,15 +9,16 @@ import {
   add,
   CheckpointError,
   type Fraction,
-  formatFraction,
-  fractionToNumber,
+  formatWeight,
   isZero,
+  nearest,
   ONE,
   parseFraction,
+  parseHuggingFaceId,
+  parseInline,
   UsageError,
   ZERO,
 } from '@diffusion-soup/core';
-import { nearest } from './nearest.js';
 import { locateInPantry } from './pantry/find.js';
 import { printable } from './text.js';
 import { version } from './version.js';
@@ -63,15 +64,7 @@ function find(name: string, env: Env): string | undefined {
 
 /** The words of the command line as ingredients. A name that exists is never taken apart. */
 export function parseRecipe(words: readonly string[], weights: readonly (number | string)[] | undefined, env: Env) {
-  const named = words.flatMap((word) => {
-    if (word.trim() === '') throw new UsageError('a model has an empty name; give a folder');
-    if (find(word, env) || !/[+:]/.test(word)) return [{ name: word, weight: undefined }];
-    const parts = word.split('+').map((part) => parsePart(part.trim(), env));
-    if (parts.some(({ name }) => name === '')) {
-      throw new UsageError(`"${printable(word)}" has an ingredient without a name; write them as A+B or A:2+B:1`);
-    }
-    return parts;
-  });
+  const named = words.flatMap((word) => parseInline(word, (name) => find(name, env) !== undefined));
   if (weights && named.some(({ weight }) => weight !== undefined)) {
     throw new UsageError('weights were given both with the names and with --weights; give them once');
   }
@@ -80,28 +73,16 @@ export function parseRecipe(words: readonly string[], weights: readonly (number 
     throw new UsageError(`there are ${a} but ${b}; give one weight for each`);
   }
   const ingredients = named.map(
-    ({ name, weight }, i): NamedIngredient => ({
-      name,
+    ({ model, weight }, i): NamedIngredient => ({
+      name: model,
       weight: weights === undefined ? (weight ?? ONE) : parseFraction(weights[i]!),
     }),
   );
   if (isZero(ingredients.reduce((total, { weight }) => add(total, weight), ZERO))) {
-    const list = ingredients.map(({ weight }) => formatFraction(weight)).join(', ');
+    const list = ingredients.map(({ weight }) => formatWeight(weight)).join(', ');
     throw new UsageError(`the weights ${list} add up to 0: nothing would be left`);
   }
   return ingredients;
-}
-
-/** "noto:2", where noto:2 itself does not exist. */
-function parsePart(part: string, env: Env): { name: string; weight: Fraction | undefined } {
-  const colon = part.lastIndexOf(':');
-  if (colon < 0 || find(part, env)) return { name: part, weight: undefined };
-  const [name, text] = [part.slice(0, colon), part.slice(colon + 1).trim()];
-  if (/^[+-]?[\d.]/.test(text)) return { name, weight: parseFraction(text) };
-  if (!find(name, env)) return { name: part, weight: undefined }; // C:\models, or a URL: refused when it is looked for
-  throw new UsageError(
-    `the weight of ${printable(name)} is "${printable(text)}"; give a number, as in ${printable(name)}:2`,
-  );
 }
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
@@ -113,6 +94,15 @@ export async function locate(name: string, env: Env): Promise<string> {
   if (path === undefined) {
     if (/^\w{2,}:\/\//.test(name)) {
       throw new UsageError(`${shown} is a URL; download the model first, then name its folder`);
+    }
+    const hub = parseHuggingFaceId(name);
+    if (hub) {
+      const revision = hub.revision === undefined ? '' : ` --revision ${hub.revision}`;
+      throw new CheckpointError(
+        `There is no folder ${shown}, neither here nor in the pantry (${printable(pantry(env))}). If it is meant as a Hugging ` +
+          `Face id, download it first: hf download ${hub.repository}${revision} --local-dir ${hub.repository.split('/')[1]}`,
+        { file: name },
+      );
     }
     const folders = await readdir(pantry(env)).catch(() => []);
     const near = nearest(name, folders);
@@ -143,11 +133,10 @@ export function recipeOf(ingredients: readonly { path: string; weight: Fraction 
   };
 }
 
-/** A number where it says all, else a fraction. */
+/** A number where it is short, else a fraction. */
 function shownWeight(weight: Fraction): number | string {
-  const value = fractionToNumber(weight);
-  const again = parseFraction(value);
-  return again.n === weight.n && again.d === weight.d ? value : formatFraction(weight);
+  const text = formatWeight(weight);
+  return text.includes('/') ? text : Number(text);
 }
 
 /** "noto + ink", or with weights where they differ "noto:2 + ink:1". */

@@ -8,6 +8,7 @@ import { generateCommand } from './commands/generate.js';
 import { loraCommand } from './commands/lora.js';
 import { mergeCommand } from './commands/merge.js';
 import { pantryCommand } from './commands/pantry.js';
+import { recipeCommand } from './commands/recipe.js';
 import { searchCommand } from './commands/search.js';
 import { verifyCommand } from './commands/verify.js';
 import type { CommonFlags } from './flags.js';
@@ -57,6 +58,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 
     addCommand,
     removeCommand,
     verifyCommand,
+    recipeCommand,
     pantryCommand,
     conformanceCommand,
     doctorCommand,
