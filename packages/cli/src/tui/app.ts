@@ -12,7 +12,7 @@ import { saveDrawn, saveRecipe, suggestion } from './keep.js';
 import { type Meaning, meaningOf, type Press } from './keys.js';
 import { type Action, reduce } from './state/reducer.js';
 import { isUsed } from './state/soup.js';
-import { pictureOf, type State, shownOf, wantedOf } from './state/state.js';
+import { pictureOf, type State, shardAt, shownOf, wantedOf } from './state/state.js';
 
 export interface World {
   /** A new engine; the one before it has ended. */
@@ -30,7 +30,6 @@ export class App {
   #engine: Engine | undefined;
   #ordered = '';
   #inspected = '';
-  #tasks = 0;
   #rest: NodeJS.Timeout | undefined;
   readonly #listeners = new Set<() => void>();
 
@@ -175,8 +174,13 @@ export class App {
 
   #withSuggestion(action: Extract<Action, { type: 'edit' }>): Action {
     const { target } = action;
-    if (target !== 'recipe' && target !== 'checkpoint' && target !== 'picture') return action;
-    return { ...action, text: suggestion(target, this.#state.doc.present) };
+    const { kept, doc } = this.#state;
+    if (target === 'recipe' || target === 'checkpoint' || target === 'picture') {
+      return { ...action, text: suggestion(target, doc.present) };
+    }
+    // The soup that was made last is the one that is likely to be changed.
+    const soup = kept.findLast(({ root }) => root !== undefined)?.path ?? '';
+    return target === 'add' || target === 'remove' ? { ...action, text: soup } : action;
   }
 
   #submit(): void {
@@ -189,12 +193,19 @@ export class App {
     else if (editing.target === 'recipe') void this.#save(saveRecipe(path, this.#state.doc.present));
     else if (editing.target === 'picture') this.#savePicture(path);
     else if (editing.target === 'checkpoint') this.#saveCheckpoint(path);
+    else if (editing.target === 'add' || editing.target === 'remove') this.#changeSoup(editing.target, path);
   }
 
   #saveCheckpoint(path: string): void {
     const soup = soupOf(this.#state.doc.present.shards);
-    if (soup) this.#engine?.send({ type: 'keep', task: { id: ++this.#tasks, soup, folder: resolve(path) } });
+    if (soup) this.#engine?.send({ type: 'keep', task: { type: 'merge', soup, folder: resolve(path) } });
     else this.#complain('there is nothing in the soup yet: put a shard in first');
+  }
+
+  #changeSoup(type: 'add' | 'remove', path: string): void {
+    const shard = shardAt(this.#state);
+    if (shard) this.#engine?.send({ type: 'keep', task: { type, shard, folder: resolve(path) } });
+    else this.#complain('Tab chooses a shard first');
   }
 
   #savePicture(path: string): void {

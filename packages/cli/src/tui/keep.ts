@@ -42,6 +42,7 @@ export function recipeOf({ shards }: Pick<Doc, 'shards'>): Recipe {
 export function suggestion(target: KeepTarget, { shards, picture }: Doc, folder = '.'): string {
   const names = (soupOf(shards) ?? []).map(({ id }) => slug(id));
   const soup = names.length > 0 && names.length <= 3 ? names.join('-') : 'soup';
+  if (target === 'add' || target === 'remove') return '';
   if (target === 'picture') return freePath({ folder: join(folder, 'out') }, picture.prompt, picture.seed);
   const ending = target === 'recipe' ? '.yaml' : '';
   for (let n = 1; ; n++) {

@@ -2,7 +2,7 @@
 import type { Key } from 'ink';
 import { isText } from './state/picture.js';
 import type { Action } from './state/reducer.js';
-import { fieldAt, type State, shardAt } from './state/state.js';
+import { fieldAt, type KeepTarget, type State, shardAt } from './state/state.js';
 
 /** Things that reach beyond the state. */
 export type Request =
@@ -93,7 +93,7 @@ function onScreen(state: State, press: Press): Meaning | undefined {
     case 'compare':
       return inCompare(state, press);
     case 'keep':
-      return inKeep(press);
+      return inKeep(state, press);
     default:
       return undefined;
   }
@@ -164,14 +164,23 @@ function inCompare(state: State, press: Press): Meaning | undefined {
   if (press.return) return { type: 'take' };
   if (input === 'w') return { type: 'sheet', kind: 'sweep' };
   if (input === 'g') return { type: 'sheet', kind: 'grid' };
+  if (input === 'x') return { type: 'axes' };
   return input === 'o' ? { type: 'sheet', kind: 'without' } : undefined;
 }
 
-function inKeep({ input }: Press): Meaning | undefined {
-  if (input === '1') return { type: 'edit', target: 'recipe' };
-  if (input === '2') return { type: 'edit', target: 'checkpoint' };
-  if (input === '3') return { type: 'edit', target: 'picture' };
-  return input === '4' ? { type: 'copy' } : undefined;
+const KEEP_TARGETS: Readonly<Record<string, KeepTarget>> = {
+  1: 'recipe',
+  2: 'checkpoint',
+  3: 'picture',
+  5: 'add',
+  6: 'remove',
+};
+
+function inKeep(state: State, { input, ...key }: Press): Meaning | undefined {
+  if (input === '4') return { type: 'copy' };
+  if (key.tab) return { type: 'move', by: nextShard(state, key.shift ? -1 : 1) };
+  const target = KEEP_TARGETS[input];
+  return target && { type: 'edit', target };
 }
 
 /** Of the keys that matter most here, those that fit. */
@@ -186,7 +195,8 @@ export function hintsOf(state: State): readonly (readonly [key: string, what: st
       return COMPARE_HINTS;
     case 'keep':
       return [
-        ['1-4', 'choose'],
+        ['1-6', 'choose'],
+        ['tab', 'another shard'],
         ['esc', 'kitchen'],
       ];
     case 'help':
@@ -237,6 +247,7 @@ const COMPARE_HINTS = [
   ['w', 'sweep'],
   ['g', 'grid'],
   ['o', 'leave one out'],
+  ['x', 'other shards'],
   ['enter', 'take'],
   ['esc', 'kitchen'],
 ] as const;

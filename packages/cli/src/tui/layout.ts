@@ -55,15 +55,15 @@ export function layoutOf({ columns, rows }: State['size']): Layout {
   return { width, height, body, isRoomy, left, preview };
 }
 
-/** Cells of a sheet, each an area with one row below it for its label. */
-export function cellAreas(layout: Layout, columns: number, count: number, top: number): readonly Area[] {
+/** Cells of a sheet below its title, each with a row below it for its label; `reserved` rows are for other things. */
+export function cellAreas(layout: Layout, columns: number, count: number, reserved: number): readonly Area[] {
   const lines = Math.ceil(count / columns);
   const width = Math.floor((layout.width - 2 * MARGIN) / columns) - 1;
-  const height = Math.floor((layout.body - top) / lines) - 1;
+  const height = Math.floor((layout.body - reserved) / lines) - 1;
   const size = { columns: Math.min(width, 2 * height), rows: Math.max(1, Math.min(height, Math.floor(width / 2))) };
   return Array.from({ length: count }, (_, i) => ({
     column: MARGIN + (i % columns) * (size.columns + 1),
-    row: layout.preview.row + top + Math.floor(i / columns) * (size.rows + 1),
+    row: layout.preview.row + 1 + Math.floor(i / columns) * (size.rows + 1),
     ...size,
   }));
 }

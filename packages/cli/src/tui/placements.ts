@@ -6,18 +6,20 @@ import { type Area, isTooSmall, layoutOf } from './layout.js';
 import { isGraphic } from './picture-text.js';
 import type { Placement } from './screen.js';
 import { type State, shownOf } from './state/state.js';
-import { tilesOf } from './views/Compare.js';
+import { stripOf, type Tile, tilesOf } from './tiles.js';
 
 export const DELETE_KITTY_PICTURES = '\x1b_Ga=d,q=2\x1b\\';
 
 export function placementsOf(state: State, mode: PictureMode): readonly Placement[] {
   if (!isGraphic(mode) || isTooSmall(state.size)) return [];
   const layout = layoutOf(state.size);
-  if (state.screen === 'compare') {
-    return tilesOf(state, layout).flatMap(({ picture, area }) => (picture ? [placed(picture, area, mode)] : []));
-  }
-  const shown = state.screen === 'kitchen' || state.screen === 'blocks' ? shownOf(state) : undefined;
-  return shown ? [placed(shown.picture, layout.preview, mode)] : [];
+  const all = (tiles: readonly Tile[]) =>
+    tiles.flatMap(({ picture, area }) => (picture ? [placed(picture, area, mode)] : []));
+  if (state.screen === 'compare') return all(tilesOf(state, layout));
+  if (state.screen !== 'kitchen' && state.screen !== 'blocks') return [];
+  const shown = shownOf(state);
+  const preview = shown ? [placed(shown.picture, layout.preview, mode)] : [];
+  return state.screen === 'kitchen' ? [...preview, ...all(stripOf(state, layout))] : preview;
 }
 
 const made = new WeakMap<Drawn, Map<string, string>>();

@@ -29,13 +29,13 @@ export interface Order {
   readonly restMs: number;
 }
 
-/** Something to keep, which a turned slider does not cancel. */
-export interface KeepTask {
-  readonly id: number;
-  readonly soup: readonly Portion[];
-  /** The new folder. */
-  readonly folder: string;
-}
+/** Something that is written, which a turned slider does not cancel. */
+export type KeepTask =
+  /** The soup as a new checkpoint. */
+  | { readonly type: 'merge'; readonly soup: readonly Portion[]; readonly folder: string }
+  /** A shard into a soup that has a ledger, or out of it. */
+  | { readonly type: 'add'; readonly shard: Portion; readonly folder: string }
+  | { readonly type: 'remove'; readonly shard: Portion; readonly folder: string };
 
 export type Command =
   | { readonly type: 'order'; readonly order: Order }
@@ -79,10 +79,13 @@ export interface Inspected {
 }
 
 export interface Kept {
-  readonly id: number;
-  readonly folder: string;
-  readonly bytes: number;
-  readonly files: readonly { readonly path: string; readonly sha256: string }[];
+  /** What was done, in a word or two. */
+  readonly what: string;
+  readonly path: string;
+  /** Of the soup's content: equal for equal weights. */
+  readonly root?: string;
+  /** Of a shard that was removed. */
+  readonly receipt?: string;
 }
 
 export type EngineEvent =

@@ -56,7 +56,7 @@ function beginning(state: State, target: EditTarget): string {
 }
 
 const isField = (target: EditTarget): target is Field =>
-  !['weight', 'shard', 'recipe', 'checkpoint', 'picture'].includes(target);
+  !['weight', 'shard', 'recipe', 'checkpoint', 'picture', 'add', 'remove'].includes(target);
 
 /** Earlier prompts, and back to what was being typed. */
 function recall(state: State, by: 1 | -1): State {

@@ -29,7 +29,7 @@ export function happened(state: State, event: EngineEvent): State {
       return {
         ...state,
         kept: [...state.kept, event.kept],
-        notice: { kind: 'note', text: `saved ${printable(event.kept.folder)}` },
+        notice: { kind: 'note', text: printable(`${event.kept.what}: ${event.kept.path}`) },
       };
     case 'warning':
       return { ...state, notice: { kind: 'note', text: printable(event.message) } };

@@ -26,7 +26,7 @@ export type Action =
   | { readonly type: 'screen'; readonly screen: Screen }
   | { readonly type: 'move'; readonly by: number }
   | { readonly type: 'turn'; readonly by: 1 | -1; readonly coarse: boolean }
-  | Plain<'section' | 'flip' | 'pin' | 'pause' | 'redraw' | 'stop'>
+  | Plain<'section' | 'axes' | 'flip' | 'pin' | 'pause' | 'redraw' | 'stop'>
   | Plain<'switch' | 'lock' | 'equalise' | 'normalise' | 'undo' | 'redo' | 'rest' | 'take' | 'clear-blocks' | 'forget'>
   | { readonly type: 'leave'; readonly armed: boolean }
   | { readonly type: 'block'; readonly by: number }
@@ -61,7 +61,7 @@ export function reduce(state: State, action: Action): State {
     case 'notice':
       return { ...state, notice: action.notice };
     case 'saved':
-      return { ...state, kept: [...state.kept, { path: action.path }] };
+      return { ...state, kept: [...state.kept, { what: 'saved', path: action.path }] };
     case 'leave':
       return { ...state, isLeaving: action.armed };
     case 'stop': {
@@ -79,6 +79,8 @@ export function reduce(state: State, action: Action): State {
         ...state,
         blocks: { ...state.blocks, at: wrapped(state.blocks.at + action.by, state.blocks.names.length) },
       };
+    case 'axes':
+      return state.sheet ? withSheet({ ...state, axes: state.axes + 1 }, state.sheet.kind) : state;
     case 'sheet':
       return withSheet(state, action.kind);
     case 'pin':
@@ -201,7 +203,7 @@ function withSheet(state: State, kind: SheetKind): State {
     const text = `${SHEET_NAMES[kind]} needs ${needed} shards${kind === 'without' ? ' in the soup' : ''}`;
     return { ...state, notice: { kind: 'problem', text } };
   }
-  const [a, b, c] = used;
+  const [a, b, c] = used.map((_, i) => used[(i + state.axes) % used.length]);
   const sheet: Sheet =
     kind === 'sweep' ? sweepOf(shards, a, b) : kind === 'grid' ? gridOf(shards, a, b, c) : leaveOneOut(shards);
   return { ...state, screen: 'compare', sheet, cell: 0, stopped: undefined, notice: undefined };

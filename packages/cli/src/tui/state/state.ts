@@ -17,7 +17,7 @@ export type Screen = 'kitchen' | 'blocks' | 'compare' | 'keep' | 'help';
 
 /** What a line that is being typed is for. */
 export type EditTarget = 'weight' | Field | 'shard' | KeepTarget;
-export type KeepTarget = 'recipe' | 'checkpoint' | 'picture';
+export type KeepTarget = 'recipe' | 'checkpoint' | 'picture' | 'add' | 'remove';
 
 export interface Editing {
   readonly target: EditTarget;
@@ -49,6 +49,8 @@ export interface State {
   readonly pictures: readonly Drawn[];
   readonly sheet?: Sheet;
   readonly cell: number;
+  /** Which shards a sheet goes between: those of the soup, from this one on. */
+  readonly axes: number;
   /** The other side of A and B. */
   readonly pinned?: Doc;
   readonly side: 'A' | 'B';
@@ -59,7 +61,7 @@ export interface State {
   readonly notice?: Notice;
   /** The newest first. */
   readonly prompts: readonly string[];
-  readonly kept: readonly (Kept | { readonly path: string })[];
+  readonly kept: readonly Kept[];
   /** One more Ctrl-C quits. */
   readonly isLeaving: boolean;
 }
@@ -81,6 +83,7 @@ export function initialState({ shards, picture, size, prompts = [] }: Beginning)
     inspected: {},
     pictures: [],
     cell: 0,
+    axes: 0,
     side: 'B',
     isPaused: false,
     prompts,

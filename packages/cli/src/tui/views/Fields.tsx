@@ -11,7 +11,6 @@ export interface FieldsProps {
   readonly width: number;
 }
 
-export const FIELD_ROWS = 4;
 const LABEL_COLUMNS = 12;
 
 export function Fields({ state, width }: FieldsProps) {

@@ -2,19 +2,20 @@
 import { Box, Text } from 'ink';
 import type { Layout } from '../layout.js';
 import type { State } from '../state/state.js';
+import { FIELD_ROWS, kitchenRows, stripOf } from '../tiles.js';
 import { EditLine } from './EditLine.js';
-import { FIELD_ROWS, Fields } from './Fields.js';
+import { Fields } from './Fields.js';
 import { Formula } from './Formula.js';
 import { Preview } from './Preview.js';
 import { ShardList } from './ShardList.js';
+import { TileView } from './TileView.js';
 
 export function Kitchen({ state, layout }: { readonly state: State; readonly layout: Layout }) {
   const { body, left, preview, isRoomy } = layout;
   const air = isRoomy ? 1 : 0;
-  const room = body - FIELD_ROWS - 1 - 2 * air;
   const { editing } = state;
   const { shards } = state.doc.present;
-  const rows = Math.max(1, Math.min(room, shards.length));
+  const rows = kitchenRows(state, layout) - FIELD_ROWS - 1 - 2 * air;
   return (
     <Box paddingX={1} height={body}>
       <Box flexDirection="column" width={left}>
@@ -30,6 +31,11 @@ export function Kitchen({ state, layout }: { readonly state: State; readonly lay
         )}
         <Box height={air} />
         <Fields state={state} width={left} />
+        <Box marginTop={1}>
+          {stripOf(state, layout).map((tile) => (
+            <TileView key={tile.picture?.key} tile={tile} />
+          ))}
+        </Box>
       </Box>
       <Box width={2} />
       <Preview state={state} area={preview} />

@@ -1,0 +1,66 @@
+/** Small pictures and where they are: cells of a sheet, A and B, the last pictures. */
+import type { Drawn } from './engine/protocol.js';
+import { type Area, cellAreas, type Layout } from './layout.js';
+import { formulaOf } from './state/soup.js';
+import { pictureOf, type State, wantedOf } from './state/state.js';
+
+const STRIP = 5;
+
+export interface Tile {
+  readonly label: string;
+  readonly picture?: Drawn;
+  readonly area: Area;
+  readonly isFocused: boolean;
+}
+
+/** What is shown where: of the sheet, or of A, B and the strip. Pictures are placed by it, too. */
+export function tilesOf(state: State, layout: Layout): readonly Tile[] {
+  const { sheet, pinned, doc } = state;
+  if (sheet) {
+    const areas = cellAreas(layout, sheet.columns, sheet.cells.length, 2);
+    return sheet.cells.map(({ label, shards }, i) => {
+      const wanted = wantedOf({ shards, picture: doc.present.picture });
+      const picture = wanted && (pictureOf(state, wanted.full.key) ?? pictureOf(state, wanted.sketch.key));
+      return { label, area: areas[i], isFocused: i === state.cell, ...(picture && { picture }) };
+    });
+  }
+  const strip = lastPictures(state, STRIP);
+  const sides = pinned ? [pinned, doc.present] : [doc.present];
+  const areas = cellAreas(layout, STRIP, STRIP, 1);
+  if (!pinned) return strip.map((picture, i) => ({ label: '', picture, area: areas[i], isFocused: false }));
+  return sides.map((side, i) => {
+    const wanted = wantedOf(side);
+    const picture = wanted && (pictureOf(state, wanted.full.key) ?? pictureOf(state, wanted.sketch.key));
+    const isA = (i === 0) === (state.side === 'B');
+    const label = `${isA ? 'A' : 'B'}${i === 1 ? ' (now)' : ''}: ${formulaOf(side.shards)}`;
+    return { label, area: cellAreas(layout, 2, 2, 1)[i], isFocused: i === 1, ...(picture && { picture }) };
+  });
+}
+
+/** The last pictures in the room below the fields of the kitchen. */
+export function stripOf(state: State, layout: Layout): readonly Tile[] {
+  const top = kitchenRows(state, layout) + 1;
+  const rows = Math.min(MOST_STRIP_ROWS, layout.body - top - 1);
+  if (rows < FEWEST_STRIP_ROWS) return [];
+  const count = Math.floor((layout.left + 1) / (2 * rows + 1));
+  return lastPictures(state, count).map((picture, i) => ({
+    label: '',
+    picture,
+    area: { column: 1 + i * (2 * rows + 1), row: layout.preview.row + top, columns: 2 * rows, rows },
+    isFocused: false,
+  }));
+}
+
+const MOST_STRIP_ROWS = 6;
+const FEWEST_STRIP_ROWS = 4;
+
+const lastPictures = ({ pictures }: State, count: number): readonly Drawn[] =>
+  pictures.filter(({ effort }) => effort === 'full').slice(-count);
+
+export const FIELD_ROWS = 4;
+
+/** Rows that the controls of the kitchen take: the shards that fit, the formula, the fields, and the air between. */
+export function kitchenRows({ doc }: State, { body, isRoomy }: Layout): number {
+  const fixed = FIELD_ROWS + 1 + (isRoomy ? 2 : 0);
+  return fixed + Math.max(1, Math.min(body - fixed, doc.present.shards.length));
+}
