@@ -1,7 +1,7 @@
 /** `soup demo`: the sheet, the pictures, the soup; and that it can be run again. */
 import { readFileSync } from 'node:fs';
+import { bytesSource, readPngText } from '@diffusion-soup/core';
 import { afterAll, expect, test, vi } from 'vitest';
-import { readPngText } from '../../packages/cli/src/image/png.ts';
 import { scratch, soup } from '../support/cli.ts';
 
 // On a machine that has never run them, drivers take minutes to compile the shaders.
@@ -21,10 +21,13 @@ test('draws every model and the soup, and writes the soup', async () => {
   );
   expect(sheet).toBe(out.in('sheet.png'));
   expect(merged.folder).toBe(out.in('soup'));
-  const recipe = (model: string) =>
-    JSON.parse(readPngText(readFileSync(out.in(`${model}-rocket.png`))).get('diffusion_soup')!);
-  expect(recipe('ink').ingredients).toEqual([{ name: 'ink', weight: 1 }]);
-  expect(recipe('soup').ingredients).toHaveLength(4);
+  const recipe = async (model: string) => {
+    const path = out.in(`${model}-rocket.png`);
+    const { texts } = await readPngText(bytesSource(readFileSync(path), path));
+    return JSON.parse(texts.get('diffusion_soup')!);
+  };
+  expect((await recipe('ink')).ingredients).toEqual([{ name: 'ink', weight: 1 }]);
+  expect((await recipe('soup')).ingredients).toHaveLength(4);
 
   // Blended in place as the last of six, or loaded from the folder that was written: the same picture.
   const alone = out.in('alone.png');

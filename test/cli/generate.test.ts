@@ -1,13 +1,14 @@
 /** `soup generate`: files with their metadata, output for people and for programs, and stopping. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { bytesSource, parseInfotext, readPngText } from '@diffusion-soup/core';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { parseInfotext } from '../../packages/cli/src/image/infotext.ts';
-import { readPngText } from '../../packages/cli/src/image/png.ts';
 import { freePath, slug } from '../../packages/cli/src/picture-file.ts';
 import { scratch, soup } from '../support/cli.ts';
 
 // On a machine that has never run them, drivers take minutes to compile the shaders.
 vi.setConfig({ testTimeout: 900_000 });
+
+const textsOf = async (path: string) => (await readPngText(bytesSource(readFileSync(path), path))).texts;
 
 let out: ReturnType<typeof scratch>;
 beforeEach(() => {
@@ -36,7 +37,7 @@ describe('generate', () => {
     });
     expect(timings.draw).toHaveLength(1);
 
-    const texts = readPngText(readFileSync(images[0].path));
+    const texts = await textsOf(images[0].path);
     const infotext = parseInfotext(texts.get('parameters')!);
     expect(infotext).toMatchObject({ prompt, negativePrompt: 'blurry' });
     expect(Object.fromEntries(infotext.settings)).toMatchObject({
@@ -105,7 +106,7 @@ describe('generate', () => {
     const { code, stdout } = await soup([...args, '--size', '96x64', '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ images: [{ width: 96, height: 64 }], settings: { strength: 0.5 } });
-    expect(readPngText(readFileSync(out.in('end.png'))).get('parameters')).toContain('Denoising strength: 0.5');
+    expect((await textsOf(out.in('end.png'))).get('parameters')).toContain('Denoising strength: 0.5');
   });
 
   test('tells when a prompt is cut', async () => {

@@ -2,8 +2,7 @@
 export { writeFileAtomic } from './atomic-file.js';
 export { type OpenGpu, type OpenOptions, openAdapter, openGpu } from './device.js';
 export { diskFolder, fileSource } from './files.js';
-export { parseInfotext, writeInfotext } from './image/infotext.js';
-export { encodePng, readPngText } from './image/png.js';
+export { encodePng } from './image/png.js';
 export type { Io, Stream } from './output.js';
 export { run } from './run.js';
 export { version } from './version.js';

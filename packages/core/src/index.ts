@@ -55,6 +55,7 @@ export {
   settle,
 } from './pipeline/generate.js';
 export { type LoadModelOptions, loadModel, type Model } from './pipeline/model.js';
+export * from './metadata/index.js';
 export * from './recipe/index.js';
 export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export * from './search/index.js';

@@ -1,11 +1,10 @@
 /**
- * PNG: pixels to bytes with text, and text back out of any PNG.
+ * PNG: pixels to bytes with text. Reading text back is core's.
  *
  * The encoder is ours because no library writes `iTXt` before the pixels, where every reader looks, and because the
  * same pixels should give the same bytes on every machine.
  */
-import { constants, crc32, deflateSync, inflateSync } from 'node:zlib';
-import { CheckpointError } from '@diffusion-soup/core';
+import { constants, crc32, deflateSync } from 'node:zlib';
 
 /** Rows from the top, RGB or RGBA, 8 bits each. */
 export interface Picture {
@@ -129,78 +128,4 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return out;
-}
-
-/** Far above any real prompt or workflow, far below what could hurt: all texts of one file together, unpacked. */
-const MOST_TEXT = 16 * 1024 * 1024;
-const MOST_CHUNKS = 100_000;
-
-/** The texts of a PNG by keyword; the first wins where a keyword repeats. Throws CheckpointError for a bad file. */
-export function readPngText(bytes: Uint8Array, name = 'the picture'): Map<string, string> {
-  const refuse = (what: string, at: number, cause?: unknown): never => {
-    throw new CheckpointError(`${name}: ${what} (at byte ${at})`, { file: name, byte: at }, { cause });
-  };
-  if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) refuse('this is not a PNG', 0);
-
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const texts = new Map<string, string>();
-  let budget = MOST_TEXT;
-  let at = SIGNATURE.length;
-  for (let count = 0; ; count++) {
-    if (count > MOST_CHUNKS) refuse(`more than ${MOST_CHUNKS} chunks`, at);
-    if (at + 12 > bytes.length) refuse('the PNG ends before its IEND: was the copy or download cut short?', at);
-    const length = view.getUint32(at);
-    const type = Buffer.from(bytes.subarray(at + 4, at + 8)).toString('latin1');
-    if (!/^[A-Za-z]{4}$/.test(type)) refuse('a chunk has no valid type', at);
-    if (length > bytes.length - at - 12) {
-      refuse(
-        `a ${type} chunk claims ${length} bytes, but only ${bytes.length - at - 12} are left: was it cut short?`,
-        at,
-      );
-    }
-    if (count === 0 && (type !== 'IHDR' || length !== 13)) refuse('the first chunk is not a PNG header', at);
-    const data = bytes.subarray(at + 8, at + 8 + length);
-    if (type === 'tEXt' || type === 'zTXt' || type === 'iTXt' || type === 'IHDR') {
-      if (crc32(bytes.subarray(at + 4, at + 8 + length)) !== view.getUint32(at + 8 + length)) {
-        refuse(`the ${type} chunk is damaged: its checksum does not match`, at);
-      }
-    }
-    if (type === 'IEND') return texts;
-    if (type === 'tEXt' || type === 'zTXt' || type === 'iTXt') {
-      let entry: [string, string] | undefined;
-      try {
-        entry = readTextChunk(type, data, budget);
-      } catch (error) {
-        refuse(`the text of a ${type} chunk cannot be unpacked within ${MOST_TEXT} bytes`, at, error);
-      }
-      if (entry === undefined) return refuse(`a ${type} chunk is malformed`, at);
-      budget -= entry[1].length;
-      if (budget < 0) refuse(`more than ${MOST_TEXT} bytes of text`, at);
-      if (!texts.has(entry[0])) texts.set(entry[0], entry[1]);
-    }
-    at += 12 + length;
-  }
-}
-
-/** Keyword and text of one chunk; undefined when it is malformed; throws when it unpacks to more than `most` bytes. */
-function readTextChunk(type: 'tEXt' | 'zTXt' | 'iTXt', data: Uint8Array, most: number): [string, string] | undefined {
-  const end = data.indexOf(0);
-  if (end < 1 || end > 79) return undefined;
-  const keyword = Buffer.from(data.subarray(0, end)).toString('latin1');
-  const unpack = (packed: Uint8Array) => inflateSync(packed, { maxOutputLength: Math.max(1, most) });
-  let rest = data.subarray(end + 1);
-  if (type === 'tEXt') return [keyword, Buffer.from(rest).toString('latin1')];
-  if (type === 'zTXt') return rest[0] === 0 ? [keyword, unpack(rest.subarray(1)).toString('latin1')] : undefined;
-
-  const compressed = rest[0];
-  if (rest.length < 4 || compressed > 1 || (compressed === 1 && rest[1] !== 0)) return undefined;
-  rest = rest.subarray(2);
-  // The language and the translated keyword, each with its zero.
-  for (let skipped = 0; skipped < 2; skipped++) {
-    const zero = rest.indexOf(0);
-    if (zero < 0) return undefined;
-    rest = rest.subarray(zero + 1);
-  }
-  const text = compressed === 1 ? unpack(rest) : rest;
-  return [keyword, new TextDecoder().decode(text)];
 }

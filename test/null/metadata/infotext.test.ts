@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseInfotext, writeInfotext } from '../../packages/cli/src/image/infotext.js';
+import { parseInfotext, writeInfotext } from '../../../packages/core/src/metadata/infotext.ts';
 
 const settings = { Steps: 20, Sampler: 'Euler', 'CFG scale': 7.5, Seed: 42, Size: '512x512' };
 

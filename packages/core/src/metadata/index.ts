@@ -1,0 +1,5 @@
+/** What files say of how they were made: checkpoints, LoRAs and pictures, ours and those of other programs. */
+export { type ComfyUiPicture, readComfyUiPrompt, readComfyUiWorkflow } from './comfyui.js';
+export { type DecodedMetadata, decodeMetadata, type MergedModel, type MergeRecipe } from './decode.js';
+export { type Infotext, type PictureSettings, parseInfotext, writeInfotext } from './infotext.js';
+export { type PngText, readPngText } from './png-text.js';
