@@ -124,7 +124,8 @@ async function add(soup: string, model: string, flags: AddFlags, output: Output)
   });
   const change = withIngredient(ledger, ingredient, { force });
   const { gpu } = await openGpuFor({ adapter: flags.adapter });
-  const sealed = await changeSoup(path, change, { gpu, output, out, dryRun: flags.dryRun ?? false });
+  const shard = { ledger: ingredient, path: modelPath };
+  const sealed = await changeSoup(path, change, { gpu, output, out, shard, dryRun: flags.dryRun ?? false });
   const said = `${printable(ingredient.name)} is in the soup`;
   if (sealed) output.print(`${said}; its root is now ${sealed.ledger.result.root}`);
   else output.note('a dry run: nothing was written');

@@ -19,6 +19,7 @@ interface MergeFlags extends CommonFlags, RecipeFlags {
   readonly staging?: number;
   readonly maxShardSize?: number;
   readonly check: boolean;
+  readonly keepSum?: boolean;
 }
 
 export function mergeCommand(program: Command, run: Run): void {
@@ -38,6 +39,7 @@ export function mergeCommand(program: Command, run: Run): void {
     .requiredOption('-o, --out <path>', 'the new folder, or the new file (*.safetensors)');
   withRecipeFlags(command)
     .option('-f, --force', 'replace what exists, once the new model is complete')
+    .option('--keep-sum', 'keep the integer sums, so that add and remove read one shard only (4 bytes a weight)')
     .option('--dry-run', 'check everything, say what would be written, and write nothing')
     .option('--max-shard-size <size>', 'divide weights that are larger among several files, as 5GB', parseBytes)
     .option(
@@ -71,10 +73,11 @@ Examples:
 }
 
 async function merge(kitchen: Kitchen, flags: MergeFlags, output: Output): Promise<void> {
-  const { out: target, force = false, dryRun = false, adapter, staging, maxShardSize, check } = flags;
+  const { out: target, force = false, dryRun = false, adapter, staging, maxShardSize, check, keepSum } = flags;
   const settings = {
     force,
     skipAdmission: !check,
+    ...(keepSum && { keepSum }),
     // Three buffers on the host and one on the device share what was given.
     ...(staging !== undefined && { stagingBytes: Math.ceil(staging / 4) }),
     ...(maxShardSize !== undefined && { maxShardBytes: maxShardSize }),

@@ -22,17 +22,17 @@ import {
 import { openHashCache } from '../hash/cache.js';
 import { hashModel, ledgerComponents } from '../hash/model.js';
 import { type HashOptions, sha256 } from '../hash/weights.js';
-import type { Kitchen, NamedModel } from '../kitchen.js';
 import { pathFrom } from '../merging/ledger.js';
-import { admitAll, type MergeSettings, planMerge, writeMerge } from '../merging/merge.js';
+import { admitAll, isSingleFile, type MergeSettings, planMerge, writeMerge } from '../merging/merge.js';
 import { soupMetadata } from '../merging/metadata.js';
 import type { Output } from '../output.js';
 import { byteProgress } from '../progress.js';
 import { formula, recipeOf } from '../recipe.js';
 import { printable } from '../text.js';
 import { version } from '../version.js';
+import { changeBySum, partsBySum } from './change-by-sum.js';
 import { ledgerPath, needLedger } from './file.js';
-import { ledgerFolder } from './locate.js';
+import { ledgerFolder, locateModel } from './locate.js';
 import { type OpenedLedger, openLedger } from './open.js';
 
 /** Every byte is read, and what is learnt is kept. */
@@ -72,6 +72,8 @@ export interface ChangeSoupOptions {
   /** Where the new soup goes: the old one's place, or another. */
   readonly out: string;
   readonly settings?: MergeSettings;
+  /** The shard that is added. One that is removed is in the ledger. */
+  readonly shard?: { readonly ledger: LedgerIngredient; readonly path: string };
   readonly dryRun: boolean;
 }
 
@@ -79,11 +81,35 @@ export interface ChangeSoupOptions {
 export async function changeSoup(
   soup: string,
   change: Change,
+  options: ChangeSoupOptions,
+): Promise<Sealed | undefined> {
+  const { gpu, output, out, shard, dryRun } = options;
+  const { before, share } = change;
+  const ledgerShard = shard?.ledger ?? before.ingredients.find(({ name }) => name === share.name)!;
+  const parts = partsBySum(change, ledgerShard);
+  if (typeof parts === 'object' && !isSingleFile(out) && !dryRun) {
+    const shardPath = shard?.path ?? (await locateModel(ledgerShard, locatingFrom(soup, output))).path;
+    const plan = rebased(change, ledgerFolder(ledgerPath(soup)), ledgerFolder(ledgerPath(out)), shardPath);
+    return changeBySum({ ...change, plan }, { gpu, output, soup: resolve(soup), out, shardPath, parts });
+  }
+  if (before.sums && typeof parts === 'string') {
+    output.note(`the running sums do not do here, since ${parts}: all ingredients are read`);
+  }
+  return changeFromScratch(soup, change, options);
+}
+
+const locatingFrom = (soup: string, output: Output) => ({
+  ...freshHashing(output, 'reading the ingredients'),
+  env: output.io.env,
+  from: ledgerFolder(ledgerPath(soup)),
+});
+
+async function changeFromScratch(
+  soup: string,
+  change: Change,
   { gpu, output, out, settings = {}, dryRun }: ChangeSoupOptions,
 ): Promise<Sealed | undefined> {
-  const from = ledgerFolder(ledgerPath(soup));
-  const locating = { ...freshHashing(output, 'reading the ingredients'), env: output.io.env, from };
-  const opened = await openLedger(change.plan, locating);
+  const opened = await openLedger(change.plan, locatingFrom(soup, output));
   try {
     const { hashOf, recipe } = opened;
     const plan = moved(change.plan, opened, ledgerFolder(ledgerPath(out)));
@@ -91,14 +117,13 @@ export async function changeSoup(
     try {
       await admitAll(gpu, merge, output);
       if (dryRun) return undefined;
-      const kitchen = kitchenOf(plan, opened);
-      const metadata = soupMetadata(plan);
       let sealed: Sealed | undefined;
       const ledgerText = (components: LedgerComponents): string => {
         sealed = seal({ ...change, plan }, components, { tool: version, sha256 });
         return formatLedger(sealed.ledger);
       };
-      await writeMerge(gpu, merge, out, { ...settings, hashOf, title: kitchen.title, metadata, ledgerText }, output);
+      const writing = { ...settings, hashOf, title: titleOf(plan), metadata: soupMetadata(plan), ledgerText };
+      await writeMerge(gpu, merge, out, writing, output);
       return sealed;
     } finally {
       await merge.close();
@@ -106,6 +131,20 @@ export async function changeSoup(
   } finally {
     await opened.close();
   }
+}
+
+/** The same for models that are not looked for, but for the shard. */
+function rebased({ plan, share }: Change, before: string, after: string, shardPath: string): Plan {
+  const one = <Model extends LedgerModel>(model: Model): Model => ({
+    ...model,
+    from: pathFrom(after, model.name === share.name ? shardPath : resolve(before, model.from)),
+  });
+  return {
+    ...plan,
+    ingredients: plan.ingredients.map(one),
+    ...(plan.base && { base: one(plan.base) }),
+    ...(plan.sources && { sources: plan.sources.map(one) }),
+  };
 }
 
 /** The plan with its paths as seen from where the new ledger will be. */
@@ -122,21 +161,13 @@ function moved(plan: Plan, { found }: OpenedLedger, folder: string): Plan {
   };
 }
 
-function kitchenOf(plan: Plan, { recipe: open, found, close }: OpenedLedger): Kitchen {
-  const named = ({ name, from }: LedgerModel): NamedModel | undefined => {
-    const model = found.get(name);
-    return model && { name, from, path: model.path, folder: model.folder };
-  };
-  const ingredients = plan.ingredients.map((one) => ({ ...named(one)!, weight: parseFraction(one.weight) }));
-  const base = plan.base && named(plan.base);
-  const sources = (plan.sources ?? []).map(named).filter((model) => model !== undefined);
-  const recipe = recipeOf(
-    plan.ingredients.map(({ name, weight }) => ({ path: name, weight: parseFraction(weight) })),
-    plan.base?.name,
+const titleOf = ({ ingredients, base }: Plan): string =>
+  formula(
+    recipeOf(
+      ingredients.map(({ name, weight }) => ({ path: name, weight: parseFraction(weight) })),
+      base?.name,
+    ),
   );
-  const order = { ingredients: [] };
-  return { order, ingredients, ...(base && { base }), sources, loras: [], open, recipe, title: formula(recipe), close };
-}
 
 /** A model as an ingredient of a soup, by what it holds. `from` is what it was called. */
 export async function ingredientAt(

@@ -1,11 +1,11 @@
 /** The bytes of planned files, and the content hashes of what passes by: nothing has to be read again for the ledger. */
 import { createHash } from 'node:crypto';
 import {
+  type Blend,
   componentRoot,
   type Gpu,
   layOutFile,
   type MergedFile,
-  type MergePlan,
   mergeSafetensors,
   type PlacedPart,
   type PlannedFile,
@@ -13,7 +13,6 @@ import {
   readBytes,
   type Source,
   type TensorHash,
-  type WeightedComponent,
 } from '@diffusion-soup/core';
 import { sha256 } from '../hash/weights.js';
 
@@ -26,12 +25,11 @@ export interface ContentOptions {
 
 const COPY_BYTES = 8 * 2 ** 20; // at once
 
-/** The hashes of the tensors of each part that is computed. */
-export type ComputedHashes = Map<WeightedComponent, TensorHash[]>;
+/** The hashes of the tensors that are computed, by the blend they are of. */
+export type ComputedHashes = Map<Blend, TensorHash[]>;
 
 export function contentOf(
   gpu: Gpu,
-  plan: MergePlan,
   file: PlannedFile,
   options: ContentOptions,
   hashes: ComputedHashes,
@@ -39,17 +37,11 @@ export function contentOf(
   if (file.kind === 'text') return text(file.text);
   if (file.kind === 'copied') return copied(file.source);
   const { metadata, signal, stagingBytes } = options;
-  const merged = layOutFile(file.tensors, { metadata });
+  const own = file.sums ? file.metadata : { ...metadata, ...file.metadata };
+  const merged = layOutFile(file.tensors, { ...(own && { metadata: own }), ...(file.sums && { sums: file.sums }) });
   const bytes = mergeSafetensors(gpu, merged, { signal, ...(stagingBytes !== undefined && { stagingBytes }) });
-  return hashed(merged, bytes, (part, hash) => {
-    const of = partOf(plan, part);
-    hashes.set(of, [...(hashes.get(of) ?? []), hash]);
-  });
-}
-
-function partOf(plan: MergePlan, { blend }: PlacedPart): WeightedComponent {
-  for (const [name, cooked] of plan.cooked) if (cooked.blend === blend) return name;
-  throw new Error('a tensor of no part');
+  if (file.sums) return bytes;
+  return hashed(merged, bytes, ({ blend }, hash) => hashes.set(blend, [...(hashes.get(blend) ?? []), hash]));
 }
 
 async function* text(content: string) {

@@ -119,7 +119,7 @@ export function resultComponents(
   nameOf: (path: string) => string,
 ): LedgerComponents {
   const entries = [...plan.cooked].map(([part, { from }]) => {
-    const planned = plan.files.filter((file) => file.kind !== 'text' && belongs(file, part));
+    const planned = plan.files.filter((file) => belongs(file, part));
     const written = planned.map(({ path }) => files.find((file) => file.path === path)!);
     const root = computed.get(part) ?? hashOf(from[0]!, part)!.root;
     return [part, { root, files: written.map((file) => ({ ...file, path: nameOf(file.path) })) }];
@@ -127,5 +127,8 @@ export function resultComponents(
   return Object.fromEntries(entries) as LedgerComponents;
 }
 
+/** Files of weights, and not those of running sums. */
 const belongs = (file: MergePlan['files'][number], part: WeightedComponent): boolean =>
-  file.kind === 'averaged' ? file.parts.includes(part) : file.path.startsWith(`${part}/`);
+  file.kind === 'averaged'
+    ? !file.sums && file.parts.includes(part)
+    : file.kind === 'copied' && file.path.startsWith(`${part}/`);

@@ -90,7 +90,7 @@ export interface WriteSettings extends MergeSettings {
   readonly title: string;
   readonly metadata: Readonly<Record<string, string>>;
   /** What is written into the ledger, once the hashes of the result are known. */
-  readonly ledgerText: (components: LedgerComponents) => string;
+  readonly ledgerText: (components: LedgerComponents, written: readonly WrittenFile[]) => string;
 }
 
 /** Writes what was planned; the target is there whole, with its ledger, or as it was. */
@@ -111,8 +111,12 @@ export async function writeMerge(
     computed,
     onProgress: (done, total) => output.status(`merging ${title}: ${line(done, total)}`),
     ledger(written, nameOf) {
-      const roots = new Map([...computed].map(([part, tensors]) => [part, rootOf(tensors)]));
-      return ledgerText(resultComponents(plan, hashOf, roots, written, nameOf));
+      const roots = new Map<WeightedComponent, string>();
+      for (const [part, { blend }] of plan.cooked) {
+        const tensors = computed.get(blend);
+        if (tensors) roots.set(part, rootOf(tensors));
+      }
+      return ledgerText(resultComponents(plan, hashOf, roots, written, nameOf), written);
     },
   });
   const seconds = (performance.now() - begun) / 1000;

@@ -1,5 +1,15 @@
 /** From an open kitchen to a soup with its ledger: what `soup merge`, the demo and the terminal's kitchen do. */
-import { formatLedger, type Gpu, type Ledger, type MergePlan, makeLedger, type Plan } from '@diffusion-soup/core';
+import {
+  formatLedger,
+  type Gpu,
+  type Ledger,
+  type LedgerComponents,
+  type MergePlan,
+  makeLedger,
+  type Plan,
+  SumOverflowError,
+  UsageError,
+} from '@diffusion-soup/core';
 import { sha256 } from '../hash/weights.js';
 import type { Kitchen } from '../kitchen.js';
 import { ledgerPath } from '../ledger/file.js';
@@ -16,12 +26,16 @@ import {
   writeMerge,
 } from './merge.js';
 import { soupMetadata } from './metadata.js';
+import { ledgerSums, noSumBecause, withSums } from './running-sum.js';
 import { checkFileTarget, checkFolderTarget } from './target.js';
+import type { WrittenFile } from './write.js';
 
 export interface SoupSettings extends MergeSettings {
   readonly force?: boolean;
   /** Do not look at every number before work begins. */
   readonly skipAdmission?: boolean;
+  /** Keep the running sums beside the soup, by which a shard is added or removed without reading the others. */
+  readonly keepSum?: boolean;
 }
 
 export interface PreparedSoup {
@@ -32,7 +46,13 @@ export interface PreparedSoup {
 }
 
 /** Refuses a target that must not be written, before the ingredients are read. */
-export async function checkTarget(target: string, kitchen: Kitchen, { force = false }: SoupSettings): Promise<void> {
+export async function checkTarget(target: string, kitchen: Kitchen, settings: SoupSettings): Promise<void> {
+  const { force = false } = settings;
+  const reason = settings.keepSum ? noSumBecause(kitchen) : undefined;
+  if (reason !== undefined) throw new UsageError(`--keep-sum: there is no running sum, since ${reason}`);
+  if (settings.keepSum && isSingleFile(target)) {
+    throw new UsageError('--keep-sum keeps its sums in a folder; give --out the name of one');
+  }
   if (isSingleFile(target)) checkFileTarget(target, { force });
   else await checkFolderTarget(target, { force, inputs: modelsOf(kitchen).map(({ path }) => path) });
 }
@@ -61,28 +81,45 @@ export async function prepareSoup(
 export async function writeSoup(
   gpu: Gpu,
   kitchen: Kitchen,
-  { plan, hashes, madeOf }: PreparedSoup,
+  prepared: PreparedSoup,
+  target: string,
+  settings: SoupSettings,
+  output: Output,
+): Promise<Merged & { readonly ledger: Ledger }> {
+  if (!settings.keepSum) return writePlan(gpu, kitchen, prepared, prepared.plan, target, settings, output);
+  return withNarrowSums((words) => {
+    const plan = withSums(prepared.plan, kitchen, words);
+    return writePlan(gpu, kitchen, prepared, plan, target, settings, output);
+  });
+}
+
+/** Sums of the weights that models have fit 32 bits; where they do not, all is written again with 64. */
+export async function withNarrowSums<T>(write: (words: 1 | 2) => Promise<T>): Promise<T> {
+  try {
+    return await write(1);
+  } catch (error) {
+    if (error instanceof SumOverflowError) return write(2);
+    throw error;
+  }
+}
+
+async function writePlan(
+  gpu: Gpu,
+  { title }: Kitchen,
+  { hashes: { hashOf }, madeOf }: PreparedSoup,
+  plan: MergePlan,
   target: string,
   settings: SoupSettings,
   output: Output,
 ): Promise<Merged & { readonly ledger: Ledger }> {
   let ledger: Ledger | undefined;
-  const merged = await writeMerge(
-    gpu,
-    plan,
-    target,
-    {
-      ...settings,
-      hashOf: hashes.hashOf,
-      title: kitchen.title,
-      metadata: soupMetadata(madeOf),
-      ledgerText(components) {
-        ledger = makeLedger(madeOf, components, sha256);
-        return formatLedger(ledger);
-      },
-    },
-    output,
-  );
+  const metadata = soupMetadata(madeOf);
+  const ledgerText = (components: LedgerComponents, written: readonly WrittenFile[]) => {
+    const sums = ledgerSums(plan, written);
+    ledger = { ...makeLedger(madeOf, components, sha256), ...(sums && { sums }) };
+    return formatLedger(ledger);
+  };
+  const merged = await writeMerge(gpu, plan, target, { ...settings, hashOf, title, metadata, ledgerText }, output);
   return { ...merged, ledger: ledger! };
 }
 

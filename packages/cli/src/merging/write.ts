@@ -33,7 +33,7 @@ export async function writeModel(gpu: Gpu, plan: MergePlan, target: string, opti
 async function writeFolder(gpu: Gpu, plan: MergePlan, path: string, options: WriteOptions): Promise<WrittenFile[]> {
   const planned = plan.files.map((file) => ({
     path: file.path,
-    content: () => contentOf(gpu, plan, file, options, options.computed),
+    content: () => contentOf(gpu, file, options, options.computed),
   }));
   async function* ledger(written: readonly WrittenFile[]) {
     yield new TextEncoder().encode(options.ledger(written, (inner) => inner));
@@ -52,7 +52,7 @@ async function writeSingle(gpu: Gpu, plan: MergePlan, path: string, options: Wri
   let bytes = 0;
   const writer = await atomicWriter(path);
   try {
-    for await (const piece of contentOf(gpu, plan, file!, options, options.computed)) {
+    for await (const piece of contentOf(gpu, file!, options, options.computed)) {
       if (options.signal.aborted) throw new CancelledError('stopped on request', {}, { cause: options.signal.reason });
       hash.update(piece);
       await writer.write(piece);

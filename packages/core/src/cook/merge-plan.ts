@@ -29,7 +29,9 @@ export type PlannedFile =
       readonly kind: 'averaged';
       readonly tensors: readonly OutputTensor[];
       readonly parts: readonly WeightedComponent[];
-      /** What this layout adds to the metadata. */
+      /** The running sums of the part instead of its averages, in words of 32 bits. */
+      readonly sums?: 1 | 2;
+      /** What this file adds to the metadata. */
       readonly metadata?: Readonly<Record<string, string>>;
       readonly bytes: number;
     }

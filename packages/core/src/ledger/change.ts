@@ -24,7 +24,7 @@ import {
 } from './schema.js';
 
 /** What a soup is to be made of. */
-export type Plan = Omit<Ledger, 'type' | 'version' | 'result' | 'set' | 'history' | 'tombstones'>;
+export type Plan = Omit<Ledger, 'type' | 'version' | 'result' | 'sums' | 'set' | 'history' | 'tombstones'>;
 
 export type Change = { readonly before: Ledger; readonly plan: Plan; readonly share: Share } & (
   | { readonly action: 'add'; readonly lifted: readonly string[] }
@@ -157,7 +157,7 @@ export function withoutIngredient(before: Ledger, name: string): Change {
 }
 
 function planOf(
-  { type, version, result, set, history, tombstones, ...plan }: Ledger,
+  { type, version, result, sums, set, history, tombstones, ...plan }: Ledger,
   ingredients: LedgerIngredient[],
 ): Plan {
   return { ...plan, ingredients: ingredients.sort(byShare) };
@@ -190,8 +190,9 @@ export function seal(
     entry = { action: 'remove', ...steps, proof: proofOf(change, sha256), tombstone: change.tombstone };
     tombstones = [...before.tombstones, change.tombstone];
   }
+  const { sums, ...kept } = before; // they are of the old soup
   const ledger: Ledger = {
-    ...before,
+    ...kept,
     ...plan,
     tool,
     result: { root, components },

@@ -31,6 +31,7 @@ export type {
   LedgerIngredient,
   LedgerModel,
   LedgerResult,
+  LedgerSums,
   Removal,
   RemovalReceipt,
   Share,

@@ -114,6 +114,8 @@ const entry = z.discriminatedUnion(
 
 const scalar = z.union([z.number(), text(LONGEST_TEXT), z.boolean()], 'expected a number, a text, true or false');
 
+const sum = record({ path: innerPath(), bytes: whole(Number.MAX_SAFE_INTEGER), sha256: hash(), scale: weight() });
+
 export const ledgerSchema = record({
   type: z.literal(LEDGER_TYPE, `expected "${LEDGER_TYPE}"`),
   version: z.literal(VERSION, `this program reads version ${VERSION}; a newer one may read it`),
@@ -141,6 +143,8 @@ export const ledgerSchema = record({
   /** Baked into the result. */
   loras,
   result: record({ root: hash(), components }),
+  /** Running sums that are kept: Σ scale * weight * ingredient, in steps of 2^-24. */
+  sums: z.optional(record({ unet: z.optional(sum), vae: z.optional(sum), text_encoder: z.optional(sum) })),
   /** Root of the set of ingredients. */
   set: hash(),
   history: list(entry, 1, MOST_ENTRIES),
@@ -174,6 +178,7 @@ export type LedgerModel = NonNullable<Ledger['base']>;
 export type LedgerIngredient = Ledger['ingredients'][number];
 export type LedgerComponents = LedgerModel['components'];
 export type LedgerResult = Ledger['result'];
+export type LedgerSums = NonNullable<Ledger['sums']>;
 export type HistoryEntry = Ledger['history'][number];
 export type Removal = Extract<HistoryEntry, { readonly action: 'remove' }>;
 /** What of an ingredient counts for the soup: which weights, how much of them, and how they are changed before. */
