@@ -4,7 +4,7 @@ import { isTooSmall, type Layout, layoutOf, SMALLEST } from '../layout.js';
 import type { State } from '../state/state.js';
 import { Blocks } from './Blocks.js';
 import { Compare } from './Compare.js';
-import { Header, Hints, MachineLine, WorkLine } from './Frame.js';
+import { Header, Hints, MachineLine, ProblemLines, problemOf, WorkLine } from './Frame.js';
 import { Help } from './Help.js';
 import { Keep } from './Keep.js';
 import { Kitchen } from './Kitchen.js';
@@ -24,6 +24,7 @@ export function App({ state, theme }: AppProps) {
   }
   const layout = layoutOf(state.size);
   const { width, height, isRoomy } = layout;
+  const problem = problemOf(state);
   return (
     <ThemeProvider value={theme}>
       <Box flexDirection="column" width={width} height={height} overflow="hidden">
@@ -31,12 +32,14 @@ export function App({ state, theme }: AppProps) {
         {isRoomy && <Box height={1} />}
         <ScreenView state={state} layout={layout} />
         {isRoomy && <Box height={1} />}
-        <Box height={1}>
-          <WorkLine state={state} width={width} />
-        </Box>
-        <Box height={1}>
-          <MachineLine state={state} width={width} />
-        </Box>
+        {problem ? (
+          <ProblemLines text={problem} width={width} />
+        ) : (
+          <Box height={2} flexDirection="column">
+            <WorkLine state={state} width={width} />
+            <MachineLine state={state} width={width} />
+          </Box>
+        )}
         <Box height={1}>
           <Hints state={state} width={width} />
         </Box>

@@ -16,6 +16,7 @@ export function Blocks({ state, layout }: { readonly state: State; readonly layo
   const focused = shardAt(state);
   const room = body - (isRoomy ? 5 : 4);
   const used = shards.filter((shard) => isUsed(shard) || shard === focused);
+  const columns = Math.min(3, Math.max(1, Math.floor((left - NAME_COLUMNS - 3) / Math.max(1, names.length))));
   const first = Math.max(0, Math.min(used.length - room, used.indexOf(focused!) - Math.floor(room / 2)));
   return (
     <Box paddingX={1} height={body}>
@@ -24,9 +25,9 @@ export function Blocks({ state, layout }: { readonly state: State; readonly layo
           <Text dimColor>Blocks are known once a soup is loaded: put a shard in first.</Text>
         ) : (
           <>
-            <Ruler names={names} width={left} />
+            <Ruler names={names} columns={columns} />
             {used.slice(first, first + room).map((shard) => (
-              <BlockRow key={shard.id} shard={shard} {...{ names, at }} isFocused={shard === focused} />
+              <BlockRow key={shard.id} shard={shard} {...{ names, at, columns }} isFocused={shard === focused} />
             ))}
             <Box height={isRoomy ? 1 : 0} />
             <Text wrap="truncate">{factorLine(focused, names[at])}</Text>
@@ -43,24 +44,32 @@ export function Blocks({ state, layout }: { readonly state: State; readonly layo
 }
 
 /** In, middle and out are set apart, as the bars are. */
-function Ruler({ names, width }: { readonly names: readonly string[]; readonly width: number }) {
-  const groups = ['BASE', 'IN', 'M', 'OUT'].map((group) => names.filter((name) => name.startsWith(group)).length);
-  const labels = ['b', 'in', 'm', 'out'].map((label, i) => label.padEnd(groups[i]).slice(0, Math.max(1, groups[i])));
-  return <Text dimColor>{`${' '.repeat(NAME_COLUMNS)}${labels.join(' ')}`.slice(0, width)}</Text>;
+function Ruler({ names, columns }: { readonly names: readonly string[]; readonly columns: number }) {
+  const widths = ['BASE', 'IN', 'M', 'OUT'].map(
+    (group) => columns * names.filter((name) => groupOf(name) === group).length,
+  );
+  const labels = ['b', 'in', 'm', 'out'].map((label, i) => label.padEnd(widths[i]).slice(0, widths[i]));
+  return (
+    <Text dimColor wrap="truncate">
+      {' '.repeat(NAME_COLUMNS) + labels.join(' ')}
+    </Text>
+  );
 }
 
 interface BlockRowProps {
   readonly shard: Shard;
   readonly names: readonly string[];
   readonly at: number;
+  /** Of a bar, with the gap behind it. */
+  readonly columns: number;
   readonly isFocused: boolean;
 }
 
-function BlockRow({ shard, names, at, isFocused }: BlockRowProps) {
+function BlockRow({ shard, names, at, columns, isFocused }: BlockRowProps) {
   const { accent, glyphs } = useTheme();
   const bar = (name: string) => {
     const share = Math.min(1, (shard.blocks[name] ?? 1) / MOST_FACTOR);
-    return glyphs.bars[Math.round(share * (glyphs.bars.length - 1))];
+    return glyphs.bars[Math.round(share * (glyphs.bars.length - 1))].repeat(Math.max(1, columns - 1));
   };
   return (
     <Text wrap="truncate">
@@ -73,6 +82,7 @@ function BlockRow({ shard, names, at, isFocused }: BlockRowProps) {
           <Text color={isFocused ? accent : undefined} inverse={isFocused && i === at} dimColor={!isFocused}>
             {bar(name)}
           </Text>
+          {columns > 1 ? ' ' : ''}
         </Text>
       ))}
     </Text>

@@ -20,7 +20,7 @@ export function Header({ screen, width }: { readonly screen: Screen; readonly wi
   const { accent } = useTheme();
   return (
     <Box width={width} height={1} paddingX={1} justifyContent="space-between">
-      <Text bold>Diffusion Soup</Text>
+      <Text bold>{width < 66 ? 'Soup' : 'Diffusion Soup'}</Text>
       <Text wrap="truncate">
         {TABS.map(([name, key, title]) => (
           <Text key={name}>
@@ -50,17 +50,31 @@ const VERBS: Readonly<Record<Phase, string>> = {
 
 const BAR_COLUMNS = 16;
 
+/** What went wrong, in as many lines as it needs up to two: then the machine is of less interest. */
+export function problemOf(state: State): string | undefined {
+  const { work, notice } = state;
+  if (notice) return notice.kind === 'problem' ? printable(notice.text) : undefined;
+  return work ? undefined : focusedProblem(state)?.trim();
+}
+
+export function ProblemLines({ text, width }: { readonly text: string; readonly width: number }) {
+  const { bad, glyphs } = useTheme();
+  return (
+    <Box height={2} width={width} paddingLeft={1} overflow="hidden">
+      <Text color={bad}>{`${glyphs.bad} ${printable(text)}`}</Text>
+    </Box>
+  );
+}
+
 /** What is being done, or what there is to say. */
 export function WorkLine({ state, width }: { readonly state: State; readonly width: number }) {
-  const { bad, accent, glyphs } = useTheme();
+  const { accent, glyphs } = useTheme();
   const { work, notice } = state;
-  const text = notice?.text ?? focusedProblem(state);
-  if (text !== undefined && (notice?.kind === 'problem' || !work)) {
-    const isBad = notice?.kind !== 'note';
+  if (notice && !work) {
     return (
-      <Text color={isBad ? bad : undefined} wrap="truncate-end">
-        {` ${isBad ? `${glyphs.bad} ` : ''}${printable(text)}`.slice(0, width)}
-      </Text>
+      <Box width={width}>
+        <Text wrap="truncate-end">{` ${printable(notice.text)}`}</Text>
+      </Box>
     );
   }
   if (!work) return <Text dimColor>{state.isPaused ? ' paused: r draws, p goes on' : ' ready'}</Text>;

@@ -13,6 +13,7 @@ import { TileView } from './TileView.js';
 export function Kitchen({ state, layout }: { readonly state: State; readonly layout: Layout }) {
   const { body, left, preview, isRoomy } = layout;
   const air = isRoomy ? 1 : 0;
+  const strip = stripOf(state, layout);
   const { editing } = state;
   const { shards } = state.doc.present;
   const rows = kitchenRows(state, layout) - FIELD_ROWS - 1 - 2 * air;
@@ -31,11 +32,13 @@ export function Kitchen({ state, layout }: { readonly state: State; readonly lay
         )}
         <Box height={air} />
         <Fields state={state} width={left} />
-        <Box marginTop={1}>
-          {stripOf(state, layout).map((tile) => (
-            <TileView key={tile.picture?.key} tile={tile} />
-          ))}
-        </Box>
+        {strip.length > 0 && (
+          <Box marginTop={1}>
+            {strip.map((tile) => (
+              <TileView key={tile.picture?.key} tile={tile} />
+            ))}
+          </Box>
+        )}
       </Box>
       <Box width={2} />
       <Preview state={state} area={preview} />

@@ -15,14 +15,24 @@ export interface ShardListProps {
 
 const WEIGHT_COLUMNS = 7;
 const SHARE_COLUMNS = 5;
-const LONGEST_NAME = 20;
+const LONGEST_NAME = 24;
+const SHORTEST_SLIDER = 8;
 
 export function ShardList({ state, width, rows }: ShardListProps) {
   const { shards } = state.doc.present;
-  const names = Math.min(LONGEST_NAME, Math.max(4, ...shards.map(({ id }) => printable(id).length)));
+  const others = WEIGHT_COLUMNS + SHARE_COLUMNS + 6;
+  const names = Math.min(
+    LONGEST_NAME,
+    width - others - SHORTEST_SLIDER,
+    Math.max(4, ...shards.map(({ id }) => printable(id).length)),
+  );
   const first = firstShown(state.row, shards.length, rows);
   if (shards.length === 0) {
-    return <Text dimColor>No shards: press + and type the path of a model, or fill the pantry.</Text>;
+    return (
+      <Box height={1} width={width}>
+        <Text wrap="truncate">{'  The pantry is empty: + adds a model.'}</Text>
+      </Box>
+    );
   }
   return (
     <Box flexDirection="column" height={rows} width={width}>
