@@ -22,6 +22,7 @@ export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
 export * from './ledger/index.js';
 export * from './lora/index.js';
+export * from './metadata/index.js';
 export {
   type AppliedMethod,
   type ApplyOptions,
@@ -47,15 +48,16 @@ export {
   type Vae,
 } from './model/components.js';
 export {
+  type BatchEntry,
   DEFAULTS,
   type GenerateEvent,
   type GenerateRequest,
   generate,
+  type ModelFacts,
   type Settings,
   settle,
 } from './pipeline/generate.js';
 export { type LoadModelOptions, loadModel, type Model } from './pipeline/model.js';
-export * from './metadata/index.js';
 export * from './recipe/index.js';
 export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export * from './search/index.js';

@@ -159,6 +159,16 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
       );
       return { ...results, output: toChannelsFirst(results.output!, images, config.outChannels) };
     },
+    /** What predicting takes, known before any memory is taken: see footprint. */
+    predictFootprint({ images, height, width }: Sample, tokens: number) {
+      const sample = [images, height, width, config.inChannels];
+      const context = [images, tokens, config.crossAttentionDim[0]!];
+      return footprint(
+        record(gpu, { sample, timestep: [images], context }, ({ sample, timestep, context }) => ({
+          output: forward(sample!, timestep!, context!),
+        })),
+      );
+    },
     destroy() {
       plans.destroy();
       parameters.destroy();

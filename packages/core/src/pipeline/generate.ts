@@ -37,6 +37,11 @@ export interface GenerateRequest {
   readonly height?: number;
   /** Pictures, drawn as one batch. */
   readonly count?: number;
+  /**
+   * Pictures of different prompts and seeds, drawn as one batch, in place of `prompt`, `negative`, `seed` and `count`. Each
+   * is the same as if it were drawn alone.
+   */
+  readonly batch?: readonly BatchEntry[];
   /** Layers to skip at the end of the text encoder (diffusers' clip_skip). */
   readonly clipSkip?: number;
   /** Whose torch.randn makes the noise: 'cpu' as diffusers' examples have it, 'cuda' as on an NVIDIA card. */
@@ -47,6 +52,20 @@ export interface GenerateRequest {
   /** Decode the predicted picture at every n-th step as a preview. */
   readonly previewEvery?: number;
   readonly signal?: AbortSignal;
+}
+
+export interface BatchEntry {
+  readonly prompt: string;
+  readonly negative?: string;
+  readonly seed: number | bigint;
+}
+
+/** What settling needs to know of a model: its configs, without a weight. */
+export interface ModelFacts {
+  readonly unet: { readonly config: Pick<Model['unet']['config'], 'sampleSize'> };
+  readonly vae: Pick<Model['vae'], 'factor'>;
+  readonly textEncoder: { readonly config: Pick<Model['textEncoder']['config'], 'layers'> };
+  readonly scheduler: Model['scheduler'];
 }
 
 /** The request with every default filled in: what is written beside a picture. */
@@ -84,7 +103,7 @@ const MOST_PICTURES = 64; // in one batch; more belong in several
 const LONGEST_SIDE = 16384;
 
 /** Fills in defaults and refuses what has no meaning. */
-export function settle(model: Model, request: GenerateRequest): Settings {
+export function settle(model: ModelFacts, request: GenerateRequest): Settings {
   const { unet, vae, scheduler } = model;
   const side = unet.config.sampleSize * vae.factor;
   const settings: Settings = {
@@ -96,7 +115,7 @@ export function settle(model: Model, request: GenerateRequest): Settings {
     guidance: request.guidance ?? DEFAULTS.guidance,
     width: request.width ?? request.image?.width ?? side,
     height: request.height ?? request.image?.height ?? side,
-    count: request.count ?? 1,
+    count: request.batch?.length ?? request.count ?? 1,
     clipSkip: request.clipSkip ?? 0,
     noise: request.noise ?? 'cpu',
     ...(request.image && { strength: request.strength ?? DEFAULTS.strength }),
@@ -142,16 +161,22 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   const isGuided = guidance > 1;
 
   const warnings: string[] = [];
-  const prompts = isGuided ? [settings.negative, settings.prompt] : [settings.prompt];
-  const ids = prompts.map((prompt) => tokenize(model, prompt, warnings));
+  const entries = entriesOf(settings, request.batch);
+  // Every text once, however many pictures it is for.
+  const rows = [...(isGuided ? entries.map(({ negative }) => negative) : []), ...entries.map(({ prompt }) => prompt)];
+  const texts = [...new Set(rows)];
+  const ids = texts.map((text) => tokenize(model, text, warnings));
   yield { type: 'start', settings, warnings };
   throwIfAborted(signal);
-  const context = repeatEach(await model.textEncoder.encode(ids, settings.clipSkip), prompts.length, count);
+  const encoded = await model.textEncoder.encode(ids, settings.clipSkip);
+  const context = rowsOf(
+    encoded,
+    texts.length,
+    rows.map((text) => texts.indexOf(text)),
+  );
 
   // Each picture has its own stream of noise, so that it is the same alone and in a batch.
-  const streams = Array.from({ length: count }, (_, i) =>
-    noiseStream(BigInt.asUintN(64, settings.seed + BigInt(i)), noise),
-  );
+  const streams = entries.map(({ seed }) => noiseStream(seed, noise));
   const normal = () => join(streams.map((stream) => stream.normal(shape)));
 
   const schedule = makeSchedule(sampler, scheduler, steps, { strength: settings.strength });
@@ -175,8 +200,13 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   const images = await decode(latents);
   const each = latents.length / count;
   for (const [index, image] of images.entries()) {
-    const seed = BigInt.asUintN(64, settings.seed + BigInt(index));
-    yield { type: 'image', index, seed, image, latents: latents.slice(index * each, (index + 1) * each) };
+    yield {
+      type: 'image',
+      index,
+      seed: entries[index]!.seed,
+      image,
+      latents: latents.slice(index * each, (index + 1) * each),
+    };
   }
 
   async function decode(scaled: Float32Array): Promise<Image[]> {
@@ -208,11 +238,16 @@ async function encodeImage({ vae }: Model, image: Image, normal: () => Float32Ar
   });
 }
 
-/** [a, b] -> [a, a, ..., b, b, ...]. */
-function repeatEach(x: Float32Array, rows: number, times: number): Float32Array {
+/** The rows of x that `order` names, one after the other. */
+function rowsOf(x: Float32Array, rows: number, order: readonly number[]): Float32Array {
   const length = x.length / rows;
-  const row = (i: number) => x.subarray(i * length, (i + 1) * length);
-  return join(Array.from({ length: rows * times }, (_, i) => row(Math.floor(i / times))));
+  return join(order.map((i) => x.subarray(i * length, (i + 1) * length)));
+}
+
+function entriesOf({ prompt, negative, seed, count }: Settings, batch: GenerateRequest['batch']) {
+  const wrapped = (value: number | bigint) => BigInt.asUintN(64, BigInt(value));
+  if (batch) return batch.map((one) => ({ ...one, negative: one.negative ?? '', seed: wrapped(one.seed) }));
+  return Array.from({ length: count }, (_, i) => ({ prompt, negative, seed: wrapped(seed + BigInt(i)) }));
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

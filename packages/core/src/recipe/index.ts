@@ -2,9 +2,10 @@
 export { formatRecipe, recipeJson, SCHEMA_FILE } from './format.js';
 export { type InlineIngredient, parseInline } from './inline.js';
 export { recipeJsonSchema } from './json-schema.js';
+export { type Located, type LocatedLimits, readLocated } from './located.js';
 export { nearest } from './nearest.js';
 export { type ParseOptions, parseRecipe } from './parse.js';
-export type { Place, Problem } from './problems.js';
+export { type Path, type Place, type Problem, pathText, refuse } from './problems.js';
 export {
   type HuggingFaceId,
   type LoraReference,

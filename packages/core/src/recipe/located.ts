@@ -37,10 +37,22 @@ export interface Located {
   has(path: Path): boolean;
 }
 
+/** What a text may hold; by default what a recipe needs. */
+export interface LocatedLimits {
+  /** What the text is to be, in messages. */
+  readonly what?: string;
+  /** Characters. */
+  readonly longest?: number;
+  readonly mostNodes?: number;
+  /** Texts may have several lines. */
+  readonly lines?: boolean;
+}
+
 const id = (path: Path): string => JSON.stringify(path);
 
 /** Throws a ConfigError that says line and column of everything that is wrong. */
-export function readLocated(text: string, file: string): Located {
+export function readLocated(text: string, file: string, limits: LocatedLimits = {}): Located {
+  const { what = 'a recipe', longest = LONGEST_TEXT, mostNodes = MOST_NODES, lines = false } = limits;
   const counter = new LineCounter();
   const problems: Problem[] = [];
   const placeAt = (offset: number): Place => {
@@ -49,8 +61,8 @@ export function readLocated(text: string, file: string): Located {
   };
   const problem = (offset: number, path: Path, message: string) =>
     void problems.push({ ...placeAt(offset), path: pathText(path), message });
-  if (text.length > LONGEST_TEXT) {
-    problem(0, [], `the text has ${text.length} characters; expected a recipe, of at most ${LONGEST_TEXT}`);
+  if (text.length > longest) {
+    problem(0, [], `the text has ${text.length} characters; expected ${what}, of at most ${longest}`);
     refuse(problems, file);
   }
   const parsed = parseDocument(text, {
@@ -67,7 +79,7 @@ export function readLocated(text: string, file: string): Located {
   refuse(problems, file);
 
   const places = new Map<string, { readonly key: number; readonly value: number }>();
-  const value = convert(parsed, { problem, places });
+  const value = convert(parsed, { problem, places, mostNodes, lines });
   refuse(problems, file);
   const find = (path: Path): { readonly key: number; readonly value: number } => {
     for (let length = path.length; length >= 0; length--) {
@@ -98,17 +110,19 @@ function hasDirectives({ directives }: Document.Parsed): boolean {
 interface Context {
   readonly problem: (offset: number, path: Path, message: string) => void;
   readonly places: Map<string, { readonly key: number; readonly value: number }>;
+  readonly mostNodes: number;
+  readonly lines: boolean;
 }
 
 /** The document as a plain value. */
-function convert(parsed: Document.Parsed, { problem, places }: Context): unknown {
+function convert(parsed: Document.Parsed, { problem, places, mostNodes, lines }: Context): unknown {
   let count = 0;
   const anchors = new Map<string, Node>();
   const visit = (node: Node | null, path: Path, key: number, around: readonly Node[]): unknown => {
     const offset = node?.range?.[0] ?? key;
     places.set(id(path), { key, value: offset });
-    if (++count === MOST_NODES + 1) problem(offset, path, `there are more than ${MOST_NODES} values`);
-    if (count > MOST_NODES) return null;
+    if (++count === mostNodes + 1) problem(offset, path, `there are more than ${mostNodes} values`);
+    if (count > mostNodes) return null;
     if (isAlias(node)) {
       const target = anchors.get(node.source);
       if (!target) problem(offset, path, `there is no anchor "&${printable(node.source, 60)}" before this`);
@@ -117,7 +131,7 @@ function convert(parsed: Document.Parsed, { problem, places }: Context): unknown
       return null;
     }
     if (node?.anchor !== undefined) anchors.set(node.anchor, node);
-    if (isScalar(node)) return scalar(node, (message) => problem(offset, path, message));
+    if (isScalar(node)) return scalar(node, lines, (message) => problem(offset, path, message));
     if (around.length > DEEPEST) {
       problem(offset, path.slice(0, 3), `values nest deeper than ${DEEPEST} levels`);
       return null;
@@ -152,11 +166,12 @@ function keyText({ value, source }: Scalar): string | undefined {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
 const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u2028\u2029\p{Cs}]/u;
 
-function scalar({ value, source = '' }: Scalar, problem: (message: string) => void): unknown {
+function scalar({ value, source = '' }: Scalar, lines: boolean, problem: (message: string) => void): unknown {
   if (typeof value === 'string') {
     if (value.length > LONGEST_STRING)
       problem(`a text has ${value.length} characters; expected at most ${LONGEST_STRING}`);
-    else if (UNPRINTABLE.test(value)) problem(`"${printable(value, 60)}" has control characters; expected plain text`);
+    else if (UNPRINTABLE.test(lines ? value.replace(/[\n\t]/g, ' ') : value))
+      problem(`"${printable(value, 60)}" has control characters; expected plain text`);
     return value;
   }
   if (typeof value !== 'number') return value;
