@@ -28,7 +28,7 @@ const CORE: Record<string, readonly string[]> = {
     '@huggingface/tokenizers',
   ],
   sampler: ['errors', 'checkpoint/configs', 'checkpoint/printable'],
-  metadata: ['errors', 'checkpoint', 'ledger'],
+  metadata: ['errors', 'checkpoint', 'ledger', 'lora/format'],
   recipe: ['errors', 'checkpoint', 'soup', 'methods', 'yaml', 'zod/mini'],
   cook: ['errors', 'checkpoint', 'gpu', 'soup', 'methods', 'lora', 'recipe'],
   pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'cook', 'model', 'sampler', 'image'],

@@ -5,6 +5,7 @@ import { conformanceCommand } from './commands/conformance.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
+import { inspectCommand } from './commands/inspect.js';
 import { loraCommand } from './commands/lora.js';
 import { mergeCommand } from './commands/merge.js';
 import { pantryCommand } from './commands/pantry.js';
@@ -59,6 +60,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 
     removeCommand,
     verifyCommand,
     recipeCommand,
+    inspectCommand,
     pantryCommand,
     conformanceCommand,
     doctorCommand,

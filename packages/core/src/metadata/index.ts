@@ -1,5 +1,7 @@
 /** What files say of how they were made: checkpoints, LoRAs and pictures, ours and those of other programs. */
+export { type ArchitectureFacts, architectureFacts } from './architecture.js';
 export { type ComfyUiPicture, readComfyUiPrompt, readComfyUiWorkflow } from './comfyui.js';
 export { type DecodedMetadata, decodeMetadata, type MergedModel, type MergeRecipe } from './decode.js';
 export { type Infotext, type PictureSettings, parseInfotext, writeInfotext } from './infotext.js';
+export { type LoraFacts, loraFacts } from './lora.js';
 export { type PngText, readPngText } from './png-text.js';
