@@ -83,8 +83,8 @@ describe('kitchen', () => {
          ● ink     ━━━━───────    0.40  40%
          ○ fluent  ───────────     off
          ○ twemoji ───────────     off
-         = 0.6 noto + 0.4 ink      sum 1.00  the first picture is
-         prompt    red apple                  coming
+         = 0.6 noto + 0.4 ink      sum 1.00       on its way
+         prompt    red apple
          negative  none
          seed      42      steps     20
          sampler   own     guidance  7
@@ -108,7 +108,7 @@ describe('kitchen', () => {
        ▸ ● ink     ━━━━━━─────    0.50  45%    ..:--=++**#%%@
          ○ fluent  ───────────     off         ..:--=++**#%%@
          ○ twemoji ───────────     off         ..:--=++**#%%@
-         = 0.6 noto …  sum 1.1, scaled to 1    ..:--=++**#%%@
+         = 0.6 noto…  sum 1.10, scaled to 1    ..:--=++**#%%@
          prompt    red apple                   ..:--=++**#%%@
          negative  none                        ..:--=++**#%%@
          seed      42      steps     20        ..:--=++**#%%@
@@ -165,7 +165,7 @@ describe('kitchen', () => {
     expect(frameOf(ready({ size: SMALL, shards: [] }))).toMatchInlineSnapshot(`
       " Soup          Kitchen  b Blocks  c Compare  s Save  ? Keys
          The pantry is empty: + adds a mod…
-         Nothing in the soup yet: space put
+         Space puts a shard into the soup.
        ▸ prompt    red apple
          negative  none
          seed      42      steps     20         no picture yet
@@ -187,7 +187,7 @@ describe('kitchen', () => {
        ▸ ○ shard-20 ──────────     off
          ○ shard-21 ──────────     off
          ○ shard-22 ──────────     off          no picture yet
-         Nothing in the soup yet: space put
+         Space puts a shard into the soup.
          prompt    red apple
          negative  none
          seed      42      steps     20
@@ -384,7 +384,7 @@ describe('compare', () => {
          .::-=++*##%@ ·············· ·············· ·············· ··············
          .::-=++*##%@ ·············· ·············· ·············· ··············
        0.00           ▸ 0.25         0.50           0.75           1.00
-       enter takes 0.75 noto + 0.25 ink
+       2 of 5, enter takes it: 0.75 noto + 0.25 ink
 
 
 
@@ -403,13 +403,13 @@ describe('compare', () => {
     expect(frameOf(after(ready({ size: SMALL }), { type: 'sheet', kind: 'grid' }))).toMatchInlineSnapshot(`
       " Soup            Kitchen  b Blocks  Compare  s Save  ? Keys
        right: noto to ink, down: more fluent
-       ·· ·· ··
-       ▸… 0… 1…
-       ·· ·· ··
-       0… 0… 1…
-       ·· ·· ··
-       0… 0… 1…
-       enter takes 1 noto
+       ···· ···· ····
+       ···· ···· ····
+       ···· ···· ····
+       ···· ···· ····
+       ···· ···· ····
+       ···· ···· ····
+       1 of 9, enter takes it: 1 noto
 
 
        ready
@@ -427,7 +427,7 @@ describe('compare', () => {
        ·············· ·············· ··············
        ·············· ·············· ··············
        ▸ all          no noto        no ink
-       enter takes 0.6 noto + 0.4 ink
+       1 of 3, enter takes it: 0.6 noto + 0.4 ink
        ready
        llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
        a flip A/B  w sweep  g grid  o leave one out  esc kitchen"
@@ -444,12 +444,12 @@ describe('save', () => {
 
        Save 0.6 noto + 0.4 ink
 
-       1 Recipe     a YAML file; soup merge and soup tui take it
-       2 Checkpoint the weights as a diffusers folder, as soup merge writes it
-       3 Picture    a PNG that says how it was made
-       4 Command    to the clipboard: what to type to draw this picture
-       5 Add        noto to a soup on the disk, by its ledger
-       6 Remove     noto from a soup on the disk, with a receipt
+       1 Recipe      a YAML file; soup merge and soup tui take it
+       2 Checkpoint  the weights as a diffusers folder, as soup merge writes it
+       3 Picture     a PNG that says how it was made
+       4 Command     to the clipboard: what to type to draw this picture
+       5 Add         noto to a soup on the disk, by its ledger
+       6 Remove      noto from a soup on the disk, with a receipt
 
        $ soup generate noto:0.6+ink:0.4 -p 'red apple' --seed 42 --steps 20
        --guidance 7
@@ -476,12 +476,12 @@ describe('save', () => {
     expect(frameOf(state)).toMatchInlineSnapshot(`
       " Soup            Kitchen  b Blocks  c Compare  Save  ? Keys
        Save 0.6 noto + 0.4 ink
-       1 Recipe     noto-ink.yaml
-       2         the weights as a diffusers folder, as soup merg…
-       3 Picture    a PNG that says how it was made
-       4 Command  to the clipboard: what to type to draw this pi…
-       5 Add        noto to a soup on the disk, by its ledger
-       6 Remove     noto from a soup on the disk, with a receipt
+       1 Recipe      noto-ink.yaml
+       2 Checkpoint  the weights as a diffusers folder, as soup …
+       3 Picture     a PNG that says how it was made
+       4 Command     to the clipboard: what to type to draw this…
+       5 Add         noto to a soup on the disk, by its ledger
+       6 Remove      noto from a soup on the disk, with a receipt
        $ soup generate noto:0.6+ink:0.4 -p 'red apple' --seed 42
        --steps 20 --guidance 7
          root   aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…
@@ -506,7 +506,7 @@ describe('keys', () => {
        u U         undo, redo (also Ctrl-Z, Ctrl-R)
        a A         flip between A and B; pin A anew
        b c s       block weights, compare, save
-       w g o       in compare: sweep, grid, leave one out
+       w g o x     in compare: sweep, grid, leave one out, other shards
        p r         pause drawing; draw now
        y           copy the command that draws this picture
        ctrl-c q    stop the work, twice quits; quit
@@ -521,13 +521,13 @@ describe('keys', () => {
     `);
     expect(frameOf(after(ready({ size: SMALL }), { type: 'screen', screen: 'help' }))).toMatchInlineSnapshot(`
       " Soup            Kitchen  b Blocks  c Compare  s Save  Keys
-       ↑↓ tab    move, or jump betw…a A       flip between A and…
-       ←→ < >    turn a little; wit…b c s     block weights, com…
-       0-9 enter type a weight or a…w g o     in compare: sweep,…
-       space l   shard on or off; l…p r       pause drawing; dra…
-       = n       equal weights; sca…y         copy the command t…
-       + d       add a model by its…ctrl-c q  stop the work, twi…
-       u U       undo, redo (also C…
+       ↑↓ tab    move, jump         a A       flip A/B, pin A
+       ←→ < >    turn; < > a lot    b c s     the other screens
+       0-9 enter type a value       w g o x   sheets to compare
+       space l   on/off, lock       p r       pause, draw now
+       = n       equal; sum of 1    y         copy the command
+       + d       add, take off      ctrl-c q  stop, quit
+       u U       undo, redo
 
 
 

@@ -25,6 +25,10 @@ export interface Area {
   readonly rows: number;
 }
 
+export interface CellArea extends Area {
+  readonly hasLabel: boolean;
+}
+
 export const HEADER_ROWS = 1;
 const FOOTER_ROWS = 3;
 export const CAPTION_ROWS = 2;
@@ -55,15 +59,18 @@ export function layoutOf({ columns, rows }: State['size']): Layout {
   return { width, height, body, isRoomy, left, preview };
 }
 
-/** Cells of a sheet below its title, each with a row below it for its label; `reserved` rows are for other things. */
-export function cellAreas(layout: Layout, columns: number, count: number, reserved: number): readonly Area[] {
+/** Cells of a sheet below its title, each with a row below it for its label if there is room; `reserved` rows are for other things. */
+export function cellAreas(layout: Layout, columns: number, count: number, reserved: number): readonly CellArea[] {
   const lines = Math.ceil(count / columns);
   const width = Math.floor((layout.width - 2 * MARGIN) / columns) - 1;
-  const height = Math.floor((layout.body - reserved) / lines) - 1;
+  const each = Math.floor((layout.body - reserved) / lines);
+  const labels = each > 3 ? 1 : 0; // where there is hardly room for pictures, there is none for words
+  const height = each - labels;
   const size = { columns: Math.min(width, 2 * height), rows: Math.max(1, Math.min(height, Math.floor(width / 2))) };
   return Array.from({ length: count }, (_, i) => ({
     column: MARGIN + (i % columns) * (size.columns + 1),
-    row: layout.preview.row + 1 + Math.floor(i / columns) * (size.rows + 1),
+    row: layout.preview.row + 1 + Math.floor(i / columns) * (size.rows + labels),
     ...size,
+    hasLabel: labels > 0,
   }));
 }

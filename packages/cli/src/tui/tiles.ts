@@ -1,6 +1,6 @@
 /** Small pictures and where they are: cells of a sheet, A and B, the last pictures. */
 import type { Drawn } from './engine/protocol.js';
-import { type Area, cellAreas, type Layout } from './layout.js';
+import { type CellArea, cellAreas, type Layout } from './layout.js';
 import { formulaOf } from './state/soup.js';
 import { pictureOf, type State, wantedOf } from './state/state.js';
 
@@ -9,7 +9,7 @@ const STRIP = 5;
 export interface Tile {
   readonly label: string;
   readonly picture?: Drawn;
-  readonly area: Area;
+  readonly area: CellArea;
   readonly isFocused: boolean;
 }
 
@@ -46,7 +46,7 @@ export function stripOf(state: State, layout: Layout): readonly Tile[] {
   return lastPictures(state, count).map((picture, i) => ({
     label: '',
     picture,
-    area: { column: 1 + i * (2 * rows + 1), row: layout.preview.row + top, columns: 2 * rows, rows },
+    area: { column: 1 + i * (2 * rows + 1), row: layout.preview.row + top, columns: 2 * rows, rows, hasLabel: false },
     isFocused: false,
   }));
 }

@@ -112,3 +112,7 @@ export function formulaOf(shards: readonly Shard[]): string {
   });
   return parts.join('');
 }
+
+/** Two digits behind the point, and more only where there are more. */
+export const shownWeight = (weight: number): string =>
+  Math.abs(weight * 100 - Math.round(weight * 100)) < 1e-9 ? weight.toFixed(2) : String(weight);

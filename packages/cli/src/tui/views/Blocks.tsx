@@ -32,7 +32,7 @@ export function Blocks({ state, layout }: { readonly state: State; readonly layo
             <Box height={isRoomy ? 1 : 0} />
             <Text wrap="truncate">{factorLine(focused, names[at])}</Text>
             <Text dimColor wrap="truncate">
-              {'  A factor scales the weight of a shard in that block.'}
+              {'  Factors scale a shard by block.'}
             </Text>
           </>
         )}

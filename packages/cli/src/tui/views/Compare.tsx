@@ -46,7 +46,7 @@ function Chosen({ state, sheet }: { readonly state: State; readonly sheet: Sheet
   const formula = printable(formulaOf(sheet.cells[state.cell]?.shards ?? []));
   return (
     <Text wrap="truncate">
-      <Text dimColor>enter takes </Text>
+      <Text dimColor>{`${state.cell + 1} of ${sheet.cells.length}, enter takes it: `}</Text>
       {formula}
     </Text>
   );

@@ -3,20 +3,20 @@ import { Box, Text } from 'ink';
 import type { Layout } from '../layout.js';
 import { useTheme } from './theme.js';
 
-const KEYS: readonly (readonly [key: string, what: string])[] = [
-  ['↑↓ tab', 'move, or jump between shards and picture'],
-  ['←→ < >', 'turn a little; with Shift or < >, a lot'],
-  ['0-9 enter', 'type a weight or a value'],
-  ['space l', 'shard on or off; lock its weight'],
-  ['= n', 'equal weights; scale them to add up to 1'],
-  ['+ d', 'add a model by its path; take one off the list'],
-  ['u U', 'undo, redo (also Ctrl-Z, Ctrl-R)'],
-  ['a A', 'flip between A and B; pin A anew'],
-  ['b c s', 'block weights, compare, save'],
-  ['w g o', 'in compare: sweep, grid, leave one out'],
-  ['p r', 'pause drawing; draw now'],
-  ['y', 'copy the command that draws this picture'],
-  ['ctrl-c q', 'stop the work, twice quits; quit'],
+const KEYS: readonly (readonly [key: string, what: string, short: string])[] = [
+  ['↑↓ tab', 'move, or jump between shards and picture', 'move, jump'],
+  ['←→ < >', 'turn a little; with Shift or < >, a lot', 'turn; < > a lot'],
+  ['0-9 enter', 'type a weight or a value', 'type a value'],
+  ['space l', 'shard on or off; lock its weight', 'on/off, lock'],
+  ['= n', 'equal weights; scale them to add up to 1', 'equal; sum of 1'],
+  ['+ d', 'add a model by its path; take one off the list', 'add, take off'],
+  ['u U', 'undo, redo (also Ctrl-Z, Ctrl-R)', 'undo, redo'],
+  ['a A', 'flip between A and B; pin A anew', 'flip A/B, pin A'],
+  ['b c s', 'block weights, compare, save', 'the other screens'],
+  ['w g o x', 'in compare: sweep, grid, leave one out, other shards', 'sheets to compare'],
+  ['p r', 'pause drawing; draw now', 'pause, draw now'],
+  ['y', 'copy the command that draws this picture', 'copy the command'],
+  ['ctrl-c q', 'stop the work, twice quits; quit', 'stop, quit'],
 ];
 
 export function Help({ layout }: { readonly layout: Layout }) {
@@ -28,10 +28,10 @@ export function Help({ layout }: { readonly layout: Layout }) {
     <Box paddingX={1} height={layout.body}>
       {Array.from({ length: columns }, (_, i) => KEYS.slice(i * each, (i + 1) * each)).map((part) => (
         <Box key={part[0][0]} flexDirection="column" width={width}>
-          {part.map(([key, what]) => (
+          {part.map(([key, what, short]) => (
             <Text key={key} wrap="truncate-end">
               <Text color={accent}>{key.padEnd(columns === 1 ? 12 : 10)}</Text>
-              {what}
+              {columns === 1 ? what : short}
             </Text>
           ))}
         </Box>

@@ -36,9 +36,11 @@ export function Keep({ state, layout }: { readonly state: State; readonly layout
       <Box height={air} />
       {choices.map(([target, title, about], i) => (
         <Box key={target} width={width} height={1}>
-          <Text>
-            <Text color={accent}>{i + 1}</Text> <Text bold={editing?.target === target}>{title.padEnd(11)}</Text>
-          </Text>
+          <Box width={14} flexShrink={0}>
+            <Text>
+              <Text color={accent}>{i + 1}</Text> <Text bold={editing?.target === target}>{title}</Text>
+            </Text>
+          </Box>
           {editing?.target === target ? (
             <EditLine line={editing.line} width={width - 14} />
           ) : (

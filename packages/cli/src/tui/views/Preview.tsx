@@ -15,7 +15,7 @@ export function Preview({ state, area }: { readonly state: State; readonly area:
   if (!shown) {
     return (
       <Box width={area.columns} height={area.rows + 2} alignItems="center" justifyContent="center">
-        <Text dimColor>{state.work ? 'the first picture is coming' : 'no picture yet'}</Text>
+        <Text dimColor>{state.work ? 'on its way' : 'no picture yet'}</Text>
       </Box>
     );
   }

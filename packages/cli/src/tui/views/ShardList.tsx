@@ -1,7 +1,7 @@
 /** The shards with their sliders; of more than fit, those around the focus. */
 import { Box, Text } from 'ink';
 import { printable } from '../../text.js';
-import { type Shard, shareOf } from '../state/soup.js';
+import { type Shard, shareOf, shownWeight } from '../state/soup.js';
 import type { State } from '../state/state.js';
 import { EditLine } from './EditLine.js';
 import { Slider } from './Slider.js';
@@ -30,7 +30,7 @@ export function ShardList({ state, width, rows }: ShardListProps) {
   if (shards.length === 0) {
     return (
       <Box height={1} width={width}>
-        <Text wrap="truncate">{'  The pantry is empty: + adds a model.'}</Text>
+        <Text wrap="truncate">{'  Empty pantry: + adds a model.'}</Text>
       </Box>
     );
   }
@@ -89,6 +89,3 @@ function ShardRow({ state, shard, names, width, isFocused }: ShardRowProps) {
     </Box>
   );
 }
-
-export const shownWeight = (weight: number): string =>
-  Math.abs(weight * 100 - Math.round(weight * 100)) < 1e-9 ? weight.toFixed(2) : String(weight);

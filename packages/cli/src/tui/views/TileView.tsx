@@ -7,30 +7,23 @@ import { useTheme } from './theme.js';
 /** A small picture with its label below; dots while it is not drawn yet. */
 export function TileView({ tile: { label, picture, area, isFocused } }: { readonly tile: Tile }) {
   const { accent, glyphs, pictures } = useTheme();
-  const lines = picture ? pictureLines(picture, area, pictures) : [];
+  const { columns, rows, hasLabel } = area;
+  const lines = picture ? pictureLines(picture, area, pictures) : Array<string>(rows).fill(glyphs.dot.repeat(columns));
   return (
-    <Box flexDirection="column" width={area.columns + 1} height={area.rows + 1}>
-      <Box height={area.rows} width={area.columns} flexDirection="column">
-        {picture
-          ? lines.map((line, i) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: the lines of a picture have nothing but their place
-              <Text key={i} wrap="truncate">
-                {line}
-              </Text>
-            ))
-          : Array.from({ length: area.rows }, (_, i) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: rows of nothing
-              <Text key={i} dimColor>
-                {glyphs.dot.repeat(area.columns)}
-              </Text>
-            ))}
+    <Box flexDirection="column" width={columns + 1} height={rows + (hasLabel ? 1 : 0)}>
+      <Box height={rows} width={columns} flexDirection="column">
+        {lines.map((line, i) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: the lines of a picture have nothing but their place
+          <Text key={i} wrap="truncate" dimColor={!picture}>
+            {line}
+          </Text>
+        ))}
       </Box>
-      <Box width={area.columns} height={1}>
+      {hasLabel && (
         <Text color={isFocused ? accent : undefined} bold={isFocused} dimColor={!isFocused} wrap="truncate">
-          {isFocused ? `${glyphs.focus} ` : ''}
-          {printable(label)}
+          {(isFocused ? `${glyphs.focus} ` : '') + printable(label)}
         </Text>
-      </Box>
+      )}
     </Box>
   );
 }
