@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { EngineEvent } from '../../packages/cli/src/tui/engine/protocol.ts';
 import { type State, wantedOf } from '../../packages/cli/src/tui/state/state.ts';
 import { themeOf } from '../../packages/cli/src/tui/views/theme.tsx';
-import { after, begin, drawn, frameOf, SHARDS, shard } from './support.tsx';
+import { acted, begin, drawn, frameOf, SHARDS, shard } from './support.tsx';
 
 const SMALL = { columns: 60, rows: 15 };
 const engine = (event: EngineEvent) => ({ type: 'engine', event }) as const;
@@ -14,9 +14,9 @@ const MACHINE = [
 ];
 const BLOCKS = ['BASE', 'IN00', 'IN01', 'IN02', 'M00', 'OUT00', 'OUT01', 'OUT02'];
 
-const ready = (more: Parameters<typeof begin>[0] = {}): State => after(begin(more), ...MACHINE);
+const ready = (more: Parameters<typeof begin>[0] = {}): State => acted(begin(more), ...MACHINE);
 const withPicture = (state: State): State =>
-  after(state, engine({ type: 'picture', picture: drawn(wantedOf(state.doc.present)!.full.key) }));
+  acted(state, engine({ type: 'picture', picture: drawn(wantedOf(state.doc.present)!.full.key) }));
 
 describe('kitchen', () => {
   test('at first', () => {
@@ -77,7 +77,7 @@ describe('kitchen', () => {
 
   test('at work, on the smallest screen', () => {
     const work = { phase: 'drawing', effort: 'sketch', done: 1, total: 4, queue: 1 } as const;
-    expect(frameOf(after(ready({ size: SMALL }), engine({ type: 'work', work })))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(ready({ size: SMALL }), engine({ type: 'work', work })))).toMatchInlineSnapshot(`
       " Soup          Kitchen  b Blocks  c Compare  s Save  ? Keys
        ▸ ● noto    ━━━━━━━────    0.60  60%
          ● ink     ━━━━───────    0.40  40%
@@ -96,7 +96,7 @@ describe('kitchen', () => {
   });
 
   test('with an earlier picture, a locked weight, and weights that do not add up to 1', () => {
-    const state = after(
+    const state = acted(
       withPicture(ready({ size: SMALL })),
       { type: 'lock' },
       { type: 'move', by: 1 },
@@ -122,7 +122,7 @@ describe('kitchen', () => {
 
   test('with a shard that does not fit', () => {
     const problem = 'unet: crossAttentionDim is [64] in noto but [768] in sd15.';
-    const state = after(
+    const state = acted(
       ready({ size: SMALL, shards: [...SHARDS, shard('sd15')] }),
       engine({ type: 'inspected', found: [{ id: 'sd15', problem }] }),
       { type: 'move', by: 4 },
@@ -146,9 +146,9 @@ describe('kitchen', () => {
   });
 
   test('while a weight is typed, and a prompt longer than its room', () => {
-    const weight = after(ready({ size: SMALL }), { type: 'edit', target: 'weight', typed: '1/3' });
+    const weight = acted(ready({ size: SMALL }), { type: 'edit', target: 'weight', typed: '1/3' });
     expect(frameOf(weight).split('\n')[1]).toMatchInlineSnapshot(`" ▸ ● noto    ━━━━━━━────    1/3   60%"`);
-    const prompt = after(
+    const prompt = acted(
       ready({ size: SMALL, picture: { prompt: 'a red apple on a wooden table' } }),
       { type: 'section' },
       { type: 'edit', target: 'prompt' },
@@ -157,8 +157,10 @@ describe('kitchen', () => {
   });
 
   test('while the path of a model is typed', () => {
-    const state = after(ready({ size: SMALL }), { type: 'edit', target: 'shard' }, { type: 'type', text: './mine' });
-    expect(frameOf(state).split('\n')[5]).toMatchInlineSnapshot(`"   path of a model: ./mine                no picture yet"`);
+    const state = acted(ready({ size: SMALL }), { type: 'edit', target: 'shard' }, { type: 'type', text: './mine' });
+    expect(frameOf(state).split('\n')[5]).toMatchInlineSnapshot(
+      `"   path of a model: ./mine                no picture yet"`,
+    );
   });
 
   test('without models, and with more than fit', () => {
@@ -179,7 +181,7 @@ describe('kitchen', () => {
        enter edit  ←→ turn  ↑↓ move  tab shards  ? all keys"
     `);
     const many = Array.from({ length: 30 }, (_, i) => shard(`shard-${i}`));
-    const state = after(ready({ size: SMALL, shards: many }), { type: 'move', by: 20 });
+    const state = acted(ready({ size: SMALL, shards: many }), { type: 'move', by: 20 });
     expect(frameOf(state)).toMatchInlineSnapshot(`
       " Soup          Kitchen  b Blocks  c Compare  s Save  ? Keys
          ○ shard-18 ──────────     off
@@ -200,7 +202,7 @@ describe('kitchen', () => {
 
   test('with names and messages from elsewhere, without what is in them', () => {
     const name = 'e\x1b[31mvil\x1b]52;c;AAAA\x07\u202e';
-    const state = after(
+    const state = acted(
       ready({ size: SMALL, shards: [shard(name, 1)] }),
       engine({ type: 'failed', message: 'no\x1b[2J\nway' }),
     );
@@ -224,7 +226,7 @@ describe('kitchen', () => {
 
   test('paused, stopped, and about to quit', () => {
     const last = (state: State) => frameOf(state).split('\n').slice(-3);
-    expect(last(after(ready({ size: SMALL }), { type: 'pause' }))).toMatchInlineSnapshot(`
+    expect(last(acted(ready({ size: SMALL }), { type: 'pause' }))).toMatchInlineSnapshot(`
       [
         " paused: r draws, p goes on",
         " llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step",
@@ -232,7 +234,7 @@ describe('kitchen', () => {
       ]
     `);
     expect(
-      last(after(ready({ size: SMALL }), engine({ type: 'stopped' }), { type: 'leave', armed: true })),
+      last(acted(ready({ size: SMALL }), engine({ type: 'stopped' }), { type: 'leave', armed: true })),
     ).toMatchInlineSnapshot(`
       [
         " stopped; press r to draw",
@@ -245,11 +247,16 @@ describe('kitchen', () => {
 
 describe('blocks', () => {
   const blocks = (size = { columns: 80, rows: 24 }) =>
-    after(ready({ size }), engine({ type: 'blocks', names: BLOCKS, presets: {} }), { type: 'screen', screen: 'blocks' });
+    acted(ready({ size }), engine({ type: 'blocks', names: BLOCKS, presets: {} }), {
+      type: 'screen',
+      screen: 'blocks',
+    });
 
   test('before a model is loaded', () => {
     expect(
-      frameOf(after(ready({ size: SMALL }), { type: 'screen', screen: 'blocks' })).split('\n').slice(0, 3),
+      frameOf(acted(ready({ size: SMALL }), { type: 'screen', screen: 'blocks' }))
+        .split('\n')
+        .slice(0, 3),
     ).toMatchInlineSnapshot(`
       [
         " Soup            Kitchen  Blocks  c Compare  s Save  ? Keys",
@@ -260,7 +267,7 @@ describe('blocks', () => {
   });
 
   test('with some that were turned', () => {
-    const state = after(
+    const state = acted(
       blocks(),
       { type: 'move', by: 1 },
       { type: 'block', by: 2 },
@@ -320,8 +327,10 @@ describe('compare', () => {
   const compare = { type: 'screen', screen: 'compare' } as const;
 
   test('with nothing yet, and with the last pictures', () => {
-    expect(frameOf(after(ready({ size: SMALL }), compare)).split('\n')[1]).toMatchInlineSnapshot(`" Nothing to compare yet: draw something first."`);
-    expect(frameOf(after(withPicture(ready({ size: SMALL })), compare))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(ready({ size: SMALL }), compare)).split('\n')[1]).toMatchInlineSnapshot(
+      `" Nothing to compare yet: draw something first."`,
+    );
+    expect(frameOf(acted(withPicture(ready({ size: SMALL })), compare))).toMatchInlineSnapshot(`
       " Soup            Kitchen  b Blocks  Compare  s Save  ? Keys
        The last pictures. Press a to pin the soup as A, w for a …
         .:-=+*#%@
@@ -340,7 +349,7 @@ describe('compare', () => {
   });
 
   test('A and B', () => {
-    const state = after(withPicture(ready()), { type: 'flip' }, { type: 'equalise' }, compare);
+    const state = acted(withPicture(ready()), { type: 'flip' }, { type: 'equalise' }, compare);
     expect(frameOf(state)).toMatchInlineSnapshot(`
       " Diffusion Soup                      Kitchen  b Blocks  Compare  s Save  ? Keys
 
@@ -369,10 +378,10 @@ describe('compare', () => {
   });
 
   test('a sweep of which one picture is there', () => {
-    const sweep = after(ready(), { type: 'sheet', kind: 'sweep' }, { type: 'cell', by: 1 });
+    const sweep = acted(ready(), { type: 'sheet', kind: 'sweep' }, { type: 'cell', by: 1 });
     const shards = sweep.sheet!.cells[0].shards;
     const { key } = wantedOf({ shards, picture: sweep.doc.present.picture })!.full;
-    expect(frameOf(after(sweep, engine({ type: 'picture', picture: drawn(key) })))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(sweep, engine({ type: 'picture', picture: drawn(key) })))).toMatchInlineSnapshot(`
       " Diffusion Soup                      Kitchen  b Blocks  Compare  s Save  ? Keys
 
        from noto to ink
@@ -400,7 +409,7 @@ describe('compare', () => {
   });
 
   test('a grid on the smallest screen, and leaving one out', () => {
-    expect(frameOf(after(ready({ size: SMALL }), { type: 'sheet', kind: 'grid' }))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(ready({ size: SMALL }), { type: 'sheet', kind: 'grid' }))).toMatchInlineSnapshot(`
       " Soup            Kitchen  b Blocks  Compare  s Save  ? Keys
        right: noto to ink, down: more fluent
        ···· ···· ····
@@ -416,7 +425,7 @@ describe('compare', () => {
        llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
        a flip A/B  w sweep  g grid  o leave one out  esc kitchen"
     `);
-    expect(frameOf(after(ready({ size: SMALL }), { type: 'sheet', kind: 'without' }))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(ready({ size: SMALL }), { type: 'sheet', kind: 'without' }))).toMatchInlineSnapshot(`
       " Soup            Kitchen  b Blocks  Compare  s Save  ? Keys
        what each shard brings: the soup without it
        ·············· ·············· ··············
@@ -439,7 +448,7 @@ describe('save', () => {
   const keep = { type: 'screen', screen: 'keep' } as const;
 
   test('what there is to keep', () => {
-    expect(frameOf(after(ready(), keep))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(ready(), keep))).toMatchInlineSnapshot(`
       " Diffusion Soup                      Kitchen  b Blocks  c Compare  Save  ? Keys
 
        Save 0.6 noto + 0.4 ink
@@ -468,7 +477,7 @@ describe('save', () => {
 
   test('on the smallest screen, while a name is typed and after something was saved', () => {
     const kept = { what: 'saved', path: '/soups/mine', root: 'a'.repeat(64) };
-    const state = after(ready({ size: SMALL }), keep, engine({ type: 'kept', kept }), {
+    const state = acted(ready({ size: SMALL }), keep, engine({ type: 'kept', kept }), {
       type: 'edit',
       target: 'recipe',
       text: 'noto-ink.yaml',
@@ -494,7 +503,7 @@ describe('save', () => {
 
 describe('keys', () => {
   test('in one column, and in two where there is no room', () => {
-    expect(frameOf(after(ready(), { type: 'screen', screen: 'help' }))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(ready(), { type: 'screen', screen: 'help' }))).toMatchInlineSnapshot(`
       " Diffusion Soup                      Kitchen  b Blocks  c Compare  s Save  Keys
 
        ↑↓ tab      move, or jump between shards and picture
@@ -519,7 +528,7 @@ describe('keys', () => {
        llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
        esc kitchen  q quit"
     `);
-    expect(frameOf(after(ready({ size: SMALL }), { type: 'screen', screen: 'help' }))).toMatchInlineSnapshot(`
+    expect(frameOf(acted(ready({ size: SMALL }), { type: 'screen', screen: 'help' }))).toMatchInlineSnapshot(`
       " Soup            Kitchen  b Blocks  c Compare  s Save  Keys
        ↑↓ tab    move, jump         a A       flip A/B, pin A
        ←→ < >    turn; < > a lot    b c s     the other screens
@@ -545,7 +554,11 @@ test('a terminal that is too small gets one plain line', () => {
 
 test('a console without these characters gets others', () => {
   const theme = themeOf({ TERM: 'linux' }, 'ascii');
-  expect(frameOf(ready({ size: SMALL }), theme).split('\n').slice(1, 4)).toMatchInlineSnapshot(`
+  expect(
+    frameOf(ready({ size: SMALL }), theme)
+      .split('\n')
+      .slice(1, 4),
+  ).toMatchInlineSnapshot(`
     [
       " > * noto    =======----    0.60  60%",
       "   * ink     ====-------    0.40  40%",
@@ -555,23 +568,26 @@ test('a console without these characters gets others', () => {
 });
 
 test.each(
-  [60, 61, 79, 80, 100, 132, 220].flatMap((columns) =>
-    [15, 16, 21, 22, 24, 40, 70].map((rows) => ({ columns, rows })),
-  ),
+  [60, 61, 79, 80, 100, 132, 220].flatMap((columns) => [15, 16, 21, 22, 24, 40, 70].map((rows) => ({ columns, rows }))),
 )('no screen is larger than $columns x $rows', (size) => {
-  const many = Array.from({ length: 40 }, (_, i) => shard(`a shard with a long name ${i}`, i % 3 === 0 ? 0.3 : undefined));
-  const state = after(
+  const many = Array.from({ length: 40 }, (_, i) =>
+    shard(`a shard with a long name ${i}`, i % 3 === 0 ? 0.3 : undefined),
+  );
+  const state = acted(
     withPicture(ready({ size, shards: many })),
     engine({ type: 'blocks', names: BLOCKS, presets: {} }),
     ...Array.from({ length: 30 }, (_, i) =>
-      engine({ type: 'kept', kept: { what: 'saved', path: `/a/long/path/${'x'.repeat(300)}/${i}`, root: 'b'.repeat(64) } }),
+      engine({
+        type: 'kept',
+        kept: { what: 'saved', path: `/a/long/path/${'x'.repeat(300)}/${i}`, root: 'b'.repeat(64) },
+      }),
     ),
     { type: 'flip' },
   );
   for (const screen of ['kitchen', 'blocks', 'compare', 'keep', 'help'] as const) {
     for (const kind of [undefined, 'sweep', 'grid', 'without'] as const) {
       const sheet = kind ? [{ type: 'sheet', kind } as const] : [];
-      const lines = frameOf(after(state, ...sheet, { type: 'screen', screen })).split('\n');
+      const lines = frameOf(acted(state, ...sheet, { type: 'screen', screen })).split('\n');
       expect(lines.length).toBeLessThan(size.rows);
       expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(size.columns);
     }

@@ -19,7 +19,7 @@ export const SHARDS: readonly Shard[] = [shard('noto', 0.6), shard('ink', 0.4), 
 export const begin = (more: Partial<Beginning> = {}): State =>
   initialState({ shards: SHARDS, size: { columns: 80, rows: 24 }, ...more });
 
-export const after = (state: State, ...actions: readonly Action[]): State => actions.reduce(reduce, state);
+export const acted = (state: State, ...actions: readonly Action[]): State => actions.reduce(reduce, state);
 
 export const PLAIN: Theme = themeOf({ NO_COLOR: '1' }, 'ascii');
 
