@@ -37,7 +37,7 @@ import { fileSource } from '../files.js';
 import { sha256 } from '../hash/weights.js';
 import { openModel } from '../kitchen.js';
 import { type ComputedHashes, contentOf, rootOf } from '../merging/content.js';
-import { soupMetadata } from '../merging/metadata.js';
+import { parentsOf, parentsOfSoup, soupMetadata } from '../merging/metadata.js';
 import { scaleOf, sumFile, wholeWeight } from '../merging/running-sum.js';
 import { withNarrowSums } from '../merging/soup.js';
 import type { Output } from '../output.js';
@@ -142,7 +142,7 @@ async function write(
   change: Change,
   blends: ReadonlyMap<Part, Summed>,
   words: 1 | 2,
-  { soup, out, gpu, output }: BySumOptions,
+  { soup, shardPath, out, gpu, output }: BySumOptions,
 ): Promise<Sealed> {
   const { before, plan } = change;
   const planned = [...blends].flatMap(([part, { average, sum, scale }]): PlannedFile[] => {
@@ -157,7 +157,11 @@ async function write(
   const kept = await keptFiles(soup, new Set([...planned.map(({ path }) => path), LEDGER_FILE]));
   const { signal } = output.io;
   const computed: ComputedHashes = new Map();
-  const metadata = soupMetadata(plan);
+  const old = await openModel(soup);
+  const shard = plan.ingredients.filter(({ name }) => change.action === 'add' && name === change.share.name);
+  const added = await parentsOf(shard, await Promise.all(shard.map(() => openModel(shardPath))));
+  const parents = new Map([...(await parentsOfSoup(old)), ...added]);
+  const metadata = await soupMetadata(plan, { models: [old], parents });
   const contents = planned.map((file) => ({
     path: file.path,
     content: () => contentOf(gpu, file, { signal, metadata }, computed),

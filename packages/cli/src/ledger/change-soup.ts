@@ -24,7 +24,7 @@ import { hashModel, ledgerComponents } from '../hash/model.js';
 import { type HashOptions, sha256 } from '../hash/weights.js';
 import { pathFrom } from '../merging/ledger.js';
 import { admitAll, isSingleFile, type MergeSettings, planMerge, writeMerge } from '../merging/merge.js';
-import { soupMetadata } from '../merging/metadata.js';
+import { parentsOf, soupMetadata } from '../merging/metadata.js';
 import type { Output } from '../output.js';
 import { byteProgress } from '../progress.js';
 import { formula, recipeOf } from '../recipe.js';
@@ -122,7 +122,13 @@ async function changeFromScratch(
         sealed = seal({ ...change, plan }, components, { tool: version, sha256 });
         return formatLedger(sealed.ledger);
       };
-      const writing = { ...settings, hashOf, title: titleOf(plan), metadata: soupMetadata(plan), ledgerText };
+      const folders = recipe.ingredients.map(({ folder }) => folder);
+      const metadata = await soupMetadata(plan, {
+        models: recipe.base ? [...folders, recipe.base] : folders,
+        parents: await parentsOf(plan.ingredients, folders),
+        singleFile: isSingleFile(out),
+      });
+      const writing = { ...settings, hashOf, title: titleOf(plan), metadata, ledgerText };
       await writeMerge(gpu, merge, out, writing, output);
       return sealed;
     } finally {

@@ -25,7 +25,7 @@ import {
   planMerge,
   writeMerge,
 } from './merge.js';
-import { soupMetadata } from './metadata.js';
+import { parentsOf, soupMetadata } from './metadata.js';
 import { ledgerSums, noSumBecause, withSums } from './running-sum.js';
 import { checkFileTarget, checkFolderTarget } from './target.js';
 import type { WrittenFile } from './write.js';
@@ -105,7 +105,7 @@ export async function withNarrowSums<T>(write: (words: 1 | 2) => Promise<T>): Pr
 
 async function writePlan(
   gpu: Gpu,
-  { title }: Kitchen,
+  { title, ingredients, base }: Kitchen,
   { hashes: { hashOf }, madeOf }: PreparedSoup,
   plan: MergePlan,
   target: string,
@@ -113,7 +113,12 @@ async function writePlan(
   output: Output,
 ): Promise<Merged & { readonly ledger: Ledger }> {
   let ledger: Ledger | undefined;
-  const metadata = soupMetadata(madeOf);
+  const folders = ingredients.map(({ folder }) => folder);
+  const metadata = await soupMetadata(madeOf, {
+    models: base ? [...folders, base.folder] : folders,
+    parents: await parentsOf(madeOf.ingredients, folders),
+    singleFile: isSingleFile(target),
+  });
   const ledgerText = (components: LedgerComponents, written: readonly WrittenFile[]) => {
     const sums = ledgerSums(plan, written);
     ledger = { ...makeLedger(madeOf, components, sha256), ...(sums && { sums }) };

@@ -1,6 +1,7 @@
 /** Which model a folder or single file is, in ModelSpec's words: https://github.com/Stability-AI/ModelSpec. */
 import type { UNetConfig } from '../checkpoint/configs.js';
 import type { ModelFolder } from '../checkpoint/model-folder.js';
+import type { Component } from '../checkpoint/model-index.js';
 
 export interface ArchitectureFacts {
   /** "stable-diffusion-v1", "stable-diffusion-v2-768-v", ...; of models of other sizes what their UNet is. */
@@ -16,12 +17,16 @@ const V2_CONTEXT = 1024;
 /** Pixels to a latent in all Stable Diffusion 1 and 2; known only if there is a VAE. */
 const VAE_FACTOR = 8;
 
-/** Reads configs only; undefined where there is no UNet. */
-export async function architectureFacts(folder: ModelFolder): Promise<ArchitectureFacts | undefined> {
-  if (!folder.components.has('unet')) return undefined;
-  const unet = await folder.unetConfig();
-  const scheduler = folder.components.has('scheduler') ? await folder.schedulerConfig() : undefined;
-  const vae = folder.components.has('vae') ? await folder.vaeConfig() : undefined;
+/**
+ * Of models that make one together: each part is described by the first that has it. Reads configs only; undefined where
+ * there is no UNet.
+ */
+export async function architectureFacts(...models: readonly ModelFolder[]): Promise<ArchitectureFacts | undefined> {
+  const having = (part: Component) => models.find(({ components }) => components.has(part));
+  const unet = await having('unet')?.unetConfig();
+  if (!unet) return undefined;
+  const scheduler = await having('scheduler')?.schedulerConfig();
+  const vae = await having('vae')?.vaeConfig();
   const predictionType = scheduler && (scheduler.predictionType === 'v_prediction' ? 'v' : 'epsilon');
   const side = unet.sampleSize * (vae ? 2 ** (vae.blockOutChannels.length - 1) : VAE_FACTOR);
   return {

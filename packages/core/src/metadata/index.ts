@@ -1,5 +1,14 @@
 /** What files say of how they were made: checkpoints, LoRAs and pictures, ours and those of other programs. */
 export { type ArchitectureFacts, architectureFacts } from './architecture.js';
+export {
+  type CheckpointFacts,
+  checkpointMetadata,
+  mergeKey,
+  type Parent,
+  type Parents,
+  parentOf,
+  parentsIn,
+} from './checkpoint.js';
 export { type ComfyUiPicture, readComfyUiPrompt, readComfyUiWorkflow } from './comfyui.js';
 export { type DecodedMetadata, decodeMetadata, type MergedModel, type MergeRecipe } from './decode.js';
 export { type Infotext, type PictureSettings, parseInfotext, writeInfotext } from './infotext.js';
