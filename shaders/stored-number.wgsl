@@ -15,16 +15,18 @@ fn stored_bits(start: u32, format: u32, element: u32) -> u32 {
   if (format == STORED_BF16) {
     return half << 16;
   }
+  return half_bits(half);
+}
+
+// A half as an f32, exactly.
+fn half_bits(half: u32) -> u32 {
   let sign = (half & 0x8000) << 16;
   let exponent = (half >> 10) & 31;
   let mantissa = half & 0x3ff;
-  if (exponent > 0) {
-    return sign | (select(exponent + 112, 255, exponent == 31) << 23) | (mantissa << 13);
-  }
-  // A subnormal half is a normal f32: its highest bit becomes the hidden one.
-  let top = firstLeadingBit(mantissa | 1);
-  let normal = ((top + 103) << 23) | ((mantissa << (23 - top)) & 0x7fffff);
-  return sign | select(normal, 0, mantissa == 0);
+  // A subnormal half is a normal f32: a whole number of 2^-24, which no hardware flushes to zero.
+  let subnormal = bitcast<u32>(f32(mantissa) * 5.960464477539063e-8);
+  let normal = (select(exponent + 112, 255, exponent == 31) << 23) | (mantissa << 13);
+  return sign | select(normal, subnormal, exponent == 0);
 }
 
 fn exponent_of(bits: u32) -> u32 {

@@ -22,8 +22,9 @@ import {
 import { openHashCache } from '../hash/cache.js';
 import { hashModel, ledgerComponents } from '../hash/model.js';
 import { type HashOptions, sha256 } from '../hash/weights.js';
+import { admitAll } from '../merging/admission.js';
 import { pathFrom } from '../merging/ledger.js';
-import { admitAll, isSingleFile, type MergeSettings, planMerge, writeMerge } from '../merging/merge.js';
+import { isSingleFile, type MergeSettings, planMerge, writeMerge } from '../merging/merge.js';
 import { parentsOf, soupMetadata } from '../merging/metadata.js';
 import type { Output } from '../output.js';
 import { byteProgress } from '../progress.js';
@@ -115,7 +116,7 @@ async function changeFromScratch(
     const plan = moved(change.plan, opened, ledgerFolder(ledgerPath(out)));
     const merge = await planMerge(gpu, recipe, out, { ...settings, hashOf, signal: output.io.signal });
     try {
-      await admitAll(gpu, merge, output);
+      await admitAll(gpu, merge, hashOf, output);
       if (dryRun) return undefined;
       let sealed: Sealed | undefined;
       const ledgerText = (components: LedgerComponents): string => {

@@ -4,8 +4,6 @@
  */
 import { extname, resolve } from 'node:path';
 import {
-  type Admission,
-  admit,
   type CookOptions,
   type Gpu,
   type LedgerComponents,
@@ -17,7 +15,6 @@ import {
 } from '@diffusion-soup/core';
 import type { Output } from '../output.js';
 import { byteProgress, formatSeconds } from '../progress.js';
-import { printable } from '../text.js';
 import { type ComputedHashes, rootOf } from './content.js';
 import { resultComponents } from './ledger.js';
 import { checkSpace } from './target.js';
@@ -30,7 +27,7 @@ export interface MergeSettings {
   readonly stagingBytes?: number;
 }
 
-type HashOf = NonNullable<CookOptions['hashOf']>;
+export type HashOf = NonNullable<CookOptions['hashOf']>;
 
 export const isSingleFile = (target: string): boolean => extname(target).toLowerCase() === '.safetensors';
 
@@ -52,29 +49,6 @@ export async function planMerge(
     await plan.close();
     throw error;
   }
-}
-
-export type Admissions = ReadonlyMap<WeightedComponent, readonly Admission[]>;
-
-/** Looks at every number of what is to be averaged, and tells of ingredients that stand out. */
-export async function admitAll(gpu: Gpu, plan: MergePlan, output: Output): Promise<Admissions> {
-  const admitted = new Map<WeightedComponent, readonly Admission[]>();
-  for (const [part, { isCopy, sources, base, blend }] of plan.cooked) {
-    if (isCopy || blend.allowNonFinite) continue;
-    const line = byteProgress();
-    const onProgress = (done: number, total: number) => output.status(`looking at every ${part}: ${line(done, total)}`);
-    const found = await admit(gpu, sources, base, { signal: output.io.signal, onProgress });
-    admitted.set(part, found);
-    for (const { name, distance, isOutlier } of found) {
-      if (!isOutlier) continue;
-      output.warn(
-        `${part}: ${printable(name)} lies ${distance.toPrecision(3)} away, more than three times as far as the others do: it ` +
-          'may drown them. Was it trained from the same base?',
-      );
-    }
-  }
-  output.endStatus();
-  return admitted;
 }
 
 export interface Merged {

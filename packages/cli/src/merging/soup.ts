@@ -14,17 +14,10 @@ import { sha256 } from '../hash/weights.js';
 import type { Kitchen } from '../kitchen.js';
 import { ledgerPath } from '../ledger/file.js';
 import type { Output } from '../output.js';
+import { type Admissions, admitAll } from './admission.js';
 import { hashModels, type ModelHashes } from './hashes.js';
 import { ledgerPlan, modelsOf } from './ledger.js';
-import {
-  type Admissions,
-  admitAll,
-  isSingleFile,
-  type Merged,
-  type MergeSettings,
-  planMerge,
-  writeMerge,
-} from './merge.js';
+import { isSingleFile, type Merged, type MergeSettings, planMerge, writeMerge } from './merge.js';
 import { parentsOf, soupMetadata } from './metadata.js';
 import { ledgerSums, noSumBecause, withSums } from './running-sum.js';
 import { checkFileTarget, checkFolderTarget } from './target.js';
@@ -69,7 +62,7 @@ export async function prepareSoup(
   const options = { ...settings, hashOf: hashes.hashOf, signal: output.io.signal };
   const plan = await planMerge(gpu, kitchen.open, target, options);
   try {
-    const admitted = settings.skipAdmission ? new Map() : await admitAll(gpu, plan, output);
+    const admitted = settings.skipAdmission ? new Map() : await admitAll(gpu, plan, hashes.hashOf, output);
     const madeOf = await ledgerPlan(kitchen, hashes, plan.arithmetic, ledgerPath(target));
     return { plan, hashes, madeOf, admitted };
   } catch (error) {

@@ -36,6 +36,8 @@ export interface CookedPart {
   /** The ingredients' weights as they go in, and those of a base that is mixed in. */
   readonly sources: readonly Weights[];
   readonly base?: Weights;
+  /** LoRAs are baked in: the weights are not those of the files. */
+  readonly isBaked: boolean;
   /** It is what one model has, unchanged. */
   readonly isCopy: boolean;
   readonly blend: Blend;
@@ -106,6 +108,7 @@ export async function cookPart(
       from: [...needed.map(({ folder }) => folder), ...(base ? [base] : [])],
       sources: ingredients,
       ...(baseWeights && { base: baseWeights }),
+      isBaked: changed,
       isCopy: isAlone && recipe.dtype === undefined && !changed,
       blend: first,
       arithmetic: changed ? 'deterministic' : applied[0]!.arithmetic,

@@ -21,7 +21,7 @@ import { createStage, elementsThatFit } from './stage.js';
 export type GramKind = 'products' | 'deltas' | 'distances';
 
 /**
- * Symmetric, N rows of N. The error of an entry is below 2^-20 √(G_ii G_jj), of a distance below 2^-20 of itself, as long as squares stay
+ * Symmetric, N rows of N. The error of an entry is below 2^-19 √(G_ii G_jj), of a distance below 2^-19 of itself, as long as squares stay
  * normal f32 numbers (differences above 1e-19). Entries do not depend on the order of the ingredients.
  */
 export type Gram = readonly (readonly number[])[];
