@@ -156,4 +156,32 @@ describe('files', () => {
     const wrong = await soup(['merge', bad, '--out', folder.in('out')], { env });
     expect([wrong.code, wrong.stderr]).toEqual([3, expect.stringContaining('bad.yaml:2:19')]);
   });
+
+  test('soup merge cooks a recipe, and holds models to the roots that it names', async () => {
+    const wrong = write('root.yaml', `ingredients: [noto, {model: ink, root: ${'ab'.repeat(32)}}]\n`);
+    const refused = await soup(['merge', wrong, '--out', folder.in('root')]);
+    expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('but the recipe expects abab')]);
+
+    const weighted = write('weighted.yaml', 'ingredients: {noto: 2, ink: 1/2}\n');
+    expect((await soup(['merge', weighted, '--out', folder.in('a')])).code).toBe(0);
+    expect((await soup(['merge', 'noto:4+ink:1', '--out', folder.in('b')])).code).toBe(0);
+    const [a, b] = await Promise.all(
+      ['a', 'b'].map(async (name) => JSON.parse((await soup(['inspect', folder.in(name), '--json'])).stdout).files[0]),
+    );
+    expect(a.metadata.unet.merge).toMatchObject({
+      type: 'diffusion-soup',
+      recipe: { models: [{ name: 'ink' }, { name: 'noto' }] },
+    });
+    expect(a.metadata.unet.modelSpec).toMatchObject({
+      sai_model_spec: '1.0.1',
+      title: 'ink + noto',
+      implementation: 'diffusers',
+    });
+    expect(a.metadata.unet.soup.ingredients[0].root).toBe(b.metadata.unet.soup.ingredients[0].root);
+    const weights = (name: string) => readFileSync(folder.in(`${name}/unet/diffusion_pytorch_model.safetensors`));
+    const data = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
+    expect(data(weights('a')).equals(data(weights('b')))).toBe(true);
+    const ledger = await soup(['inspect', folder.in('a/soup.json')]);
+    expect(ledger.stdout).toMatch(/the ledger of a soup[\s\S]*ink +1\/2 /);
+  }, 900_000);
 });

@@ -36,6 +36,8 @@ export interface Order {
     readonly model: string;
     readonly weight: Fraction;
     readonly blocks?: BlockTable;
+    /** The content hash that it must have. */
+    readonly root?: string;
     readonly loras?: readonly LoraOrder[];
   }[];
   readonly base?: string;
@@ -60,6 +62,7 @@ export interface NamedModel {
 export interface OpenIngredient extends NamedModel {
   readonly weight: Fraction;
   readonly blocks?: BlockTable;
+  readonly root?: string;
   readonly loras?: readonly NamedLora[];
 }
 
@@ -100,7 +103,7 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
   };
   try {
     const ingredients: OpenIngredient[] = [];
-    for (const { model, weight, blocks, loras: baked } of order.ingredients) {
+    for (const { model, weight, blocks, root, loras: baked } of order.ingredients) {
       const named = await models(model);
       const its = await loras(baked);
       ingredients.push({
@@ -108,6 +111,7 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
         name: ownName(named.name, ingredients),
         weight,
         ...(blocks !== undefined && { blocks }),
+        ...(root !== undefined && { root }),
         ...(its.length > 0 && { loras: its }),
       });
     }

@@ -1,6 +1,7 @@
 /** The content hashes of all models of a recipe, in one go: files side by side, each read once, known ones not at all. */
 import { relative, sep } from 'node:path';
 import {
+  CheckpointError,
   type ContentHash,
   closeWeights,
   type ModelFolder,
@@ -12,6 +13,7 @@ import { openHashCache } from '../hash/cache.js';
 import { type ComponentHash, type HashOptions, hashComponents, sha256 } from '../hash/weights.js';
 import type { Output } from '../output.js';
 import { byteProgress } from '../progress.js';
+import { printable } from '../text.js';
 
 export interface NamedModel {
   readonly name: string;
@@ -60,6 +62,22 @@ export async function hashModels(
   } finally {
     output.endStatus();
     for (const weights of parts.values()) await closeWeights(weights);
+  }
+}
+
+/** Refuses a model that is not the one that the recipe was written for. */
+export function checkRoots(
+  ingredients: readonly (NamedModel & { readonly root?: string })[],
+  hashes: ModelHashes,
+): void {
+  for (const { name, path, folder, root } of ingredients) {
+    const { root: found } = hashes.of(folder);
+    if (root === undefined || root === found) continue;
+    throw new CheckpointError(
+      `${printable(name)} at ${printable(path)} has the root ${found}, but the recipe expects ${root}: it is another model, ` +
+        'or another version of it. Bring back the one that was meant, or correct the recipe.',
+      { file: path, expected: root, found },
+    );
   }
 }
 

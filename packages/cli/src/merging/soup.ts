@@ -15,7 +15,7 @@ import type { Kitchen } from '../kitchen.js';
 import { ledgerPath } from '../ledger/file.js';
 import type { Output } from '../output.js';
 import { type Admissions, admitAll } from './admission.js';
-import { hashModels, type ModelHashes } from './hashes.js';
+import { checkRoots, hashModels, type ModelHashes } from './hashes.js';
 import { ledgerPlan, modelsOf } from './ledger.js';
 import { isSingleFile, type Merged, type MergeSettings, planMerge, writeMerge } from './merge.js';
 import { parentsOf, soupMetadata } from './metadata.js';
@@ -59,6 +59,7 @@ export async function prepareSoup(
   output: Output,
 ): Promise<PreparedSoup> {
   const hashes = await hashModels(modelsOf(kitchen), output);
+  checkRoots(kitchen.ingredients, hashes);
   const options = { ...settings, hashOf: hashes.hashOf, signal: output.io.signal };
   const plan = await planMerge(gpu, kitchen.open, target, options);
   try {
