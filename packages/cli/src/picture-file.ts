@@ -15,6 +15,9 @@ export interface Provenance {
   readonly recipe: Recipe;
   readonly adapter: string;
   readonly precision: Precision;
+  /** Of a picture of a batch: its content's hashes, by which it is known again. */
+  readonly id?: string;
+  readonly address?: string;
 }
 
 export interface SavedPicture {
@@ -28,7 +31,7 @@ export interface SavedPicture {
 }
 
 /** The texts of a PNG: `parameters` for every viewer that knows A1111's pictures, `diffusion_soup` for us. */
-export function metadata(settings: Settings, seed: bigint, { recipe, adapter, precision }: Provenance) {
+export function metadata(settings: Settings, seed: bigint, { recipe, ...provenance }: Provenance) {
   const { prompt, negative, steps, sampler, guidance, width, height, clipSkip, strength } = settings;
   return {
     parameters: writeInfotext(prompt, negative, {
@@ -44,7 +47,7 @@ export function metadata(settings: Settings, seed: bigint, { recipe, adapter, pr
       RNG: settings.noise === 'cpu' ? 'CPU' : 'GPU',
       Version: `diffusion-soup ${version}`,
     }),
-    diffusion_soup: toJson({ ...recipe, settings: { ...settings, seed, count: 1 }, adapter, precision }),
+    diffusion_soup: toJson({ ...recipe, settings: { ...settings, seed, count: 1 }, ...provenance }),
   };
 }
 

@@ -1,5 +1,6 @@
 /** One run of the command line, without the process around it: arguments in, exit code out. */
 import { Command, CommanderError } from 'commander';
+import { batchCommand } from './commands/batch.js';
 import { addCommand, removeCommand } from './commands/change.js';
 import { conformanceCommand } from './commands/conformance.js';
 import { demoCommand } from './commands/demo.js';
@@ -53,6 +54,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 
     );
   for (const add of [
     generateCommand,
+    batchCommand,
     mergeCommand,
     loraCommand,
     searchCommand,
