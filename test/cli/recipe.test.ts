@@ -65,6 +65,35 @@ test('a recipe tells names, not paths', () => {
   expect(formula({ ingredients: recipe.ingredients.map(({ name }) => ({ name, weight: 0.5 })) })).toBe('noto + ink');
 });
 
+test('a recipe tells all that is not the default, as a file would', () => {
+  const weight = parseFraction(1);
+  const ingredients = [
+    { path: '/x/noto', weight, blocks: { IN04: parseFraction('1/3') }, root: 'ab' },
+    { path: '/x/ink', weight, loras: [{ path: '/x/detail.safetensors', strength: 0.5 }] },
+  ];
+  const recipe = recipeOf(ingredients, undefined, {
+    method: 'linear',
+    parameters: { strength: parseFraction('1/2') },
+    normalize: false,
+    dtype: 'F16',
+    components: { vae: '/x/noto', unet: 'average' },
+    loras: [{ file: '/x/last.safetensors', strength: weight }],
+  });
+  expect(recipe).toEqual({
+    type: 'diffusion-soup',
+    version: expect.any(String),
+    ingredients: [
+      { name: 'noto', weight: 1, blocks: { IN04: '1/3' }, root: 'ab' },
+      { name: 'ink', weight: 1, loras: [{ file: 'detail.safetensors', strength: 0.5 }] },
+    ],
+    parameters: { strength: 0.5 },
+    normalize: false,
+    dtype: 'F16',
+    components: { vae: 'noto', unet: 'average' },
+    loras: ['last.safetensors'],
+  });
+});
+
 test('a name like a Hugging Face id is told how to download it', async () => {
   await expect(locate('org/name@v1', env)).rejects.toThrow('hf download org/name --revision v1 --local-dir name');
 });

@@ -125,7 +125,8 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
         model !== base && !ingredients.some(({ path }) => path === model.path) && all.indexOf(model) === i,
     );
     const results = await loras(order.loras);
-    const recipe = recipeOf(ingredients, base?.path);
+    const { ingredients: _, base: __, ...settings } = order;
+    const recipe = recipeOf(ingredients, base?.path, settings);
     const open = openRecipe(order, ingredients, base, lenders, results);
     const title = formula(recipe);
     return { order, ingredients, ...(base && { base }), sources, loras: results, open, recipe, title, close };

@@ -7,7 +7,9 @@ import { readdir } from 'node:fs/promises';
 import { basename, isAbsolute, join, resolve } from 'node:path';
 import {
   add,
+  blocksJson,
   CheckpointError,
+  type Recipe as CoreRecipe,
   type Fraction,
   formatWeight,
   isZero,
@@ -16,6 +18,8 @@ import {
   parseFraction,
   parseHuggingFaceId,
   parseInline,
+  type RecipeIngredient,
+  recipeJson,
   UsageError,
   ZERO,
 } from '@diffusion-soup/core';
@@ -30,11 +34,29 @@ export interface NamedIngredient {
 }
 
 /** The recipe that travels with a picture or a checkpoint. Names only: paths are nobody's business. */
-export interface Recipe {
+export interface Recipe extends RecipeSettings {
   readonly type: 'diffusion-soup';
   readonly version: string;
-  readonly ingredients: readonly { readonly name: string; readonly weight: number | string }[];
+  readonly ingredients: readonly WrittenIngredient[];
   readonly base?: string;
+}
+
+interface WrittenIngredient {
+  readonly name: string;
+  readonly weight: number | string;
+  readonly blocks?: unknown;
+  readonly root?: string;
+  readonly loras?: unknown;
+}
+
+/** What is not the default, as in a soup.yaml. */
+interface RecipeSettings {
+  readonly method?: string;
+  readonly parameters?: unknown;
+  readonly normalize?: boolean;
+  readonly dtype?: string;
+  readonly components?: unknown;
+  readonly loras?: unknown;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -124,13 +146,48 @@ export async function locate(name: string, env: Env): Promise<string> {
   return path;
 }
 
-export function recipeOf(ingredients: readonly { path: string; weight: Fraction }[], base?: string): Recipe {
+type CookedIngredient = { readonly path: string } & Omit<RecipeIngredient, 'model' | 'loras'> & {
+    readonly loras?: readonly { readonly path: string; readonly strength: number }[];
+  };
+
+export function recipeOf(
+  ingredients: readonly CookedIngredient[],
+  base?: string,
+  settings: Partial<Omit<CoreRecipe, 'ingredients' | 'base' | 'out'>> = {},
+): Recipe {
   return {
     type: 'diffusion-soup',
     version,
-    ingredients: ingredients.map(({ path, weight }) => ({ name: basename(path), weight: shownWeight(weight) })),
+    ingredients: ingredients.map(writtenIngredient),
     ...(base !== undefined && { base: basename(base) }),
+    ...settingsJson(settings),
   };
+}
+
+function writtenIngredient({ path, weight, blocks, root, loras }: CookedIngredient): WrittenIngredient {
+  return {
+    name: basename(path),
+    weight: shownWeight(weight),
+    ...(blocks !== undefined && { blocks: blocksJson(blocks) }),
+    ...(root !== undefined && { root }),
+    ...(loras && { loras: loras.map(({ path, strength }) => ({ file: basename(path), strength })) }),
+  };
+}
+
+const PLAIN = { method: 'linear', ingredients: [], parameters: {}, normalize: true } as const;
+
+function settingsJson({ components, loras, ...rest }: Parameters<typeof recipeOf>[2] & object): RecipeSettings {
+  const named = Object.entries(components ?? {}).map(([part, from]) => [
+    part,
+    from === 'average' ? from : basename(from),
+  ]);
+  const { ingredients: _, ...settings } = recipeJson({
+    ...PLAIN,
+    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
+    components: Object.fromEntries(named),
+    ...(loras && { loras: loras.map((lora) => ({ ...lora, file: basename(lora.file) })) }),
+  });
+  return settings;
 }
 
 /** A number where it is short, else a fraction. */

@@ -50,7 +50,8 @@ function numberJson(value: Fraction): number | string {
   return text.includes('/') ? text : Number(text);
 }
 
-const blocksJson = (blocks: BlockTable): unknown =>
+/** A table of block weights in the same way. */
+export const blocksJson = (blocks: BlockTable): unknown =>
   typeof blocks === 'string'
     ? blocks
     : Object.fromEntries(Object.entries(blocks).map(([name, factor]) => [name, numberJson(factor)]));

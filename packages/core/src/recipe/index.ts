@@ -1,5 +1,5 @@
 /** Recipes: read, checked and written. */
-export { formatRecipe, recipeJson, SCHEMA_FILE } from './format.js';
+export { blocksJson, formatRecipe, recipeJson, SCHEMA_FILE } from './format.js';
 export { type InlineIngredient, parseInline } from './inline.js';
 export { recipeJsonSchema } from './json-schema.js';
 export { type Located, type LocatedLimits, readLocated } from './located.js';
