@@ -10,9 +10,11 @@ import { inspectCommand } from './commands/inspect.js';
 import { loraCommand } from './commands/lora.js';
 import { mergeCommand } from './commands/merge.js';
 import { pantryCommand } from './commands/pantry.js';
+import { queueCommand } from './commands/queue.js';
 import { recipeCommand } from './commands/recipe.js';
 import { searchCommand } from './commands/search.js';
 import { verifyCommand } from './commands/verify.js';
+import { workerCommand } from './commands/worker.js';
 import type { CommonFlags } from './flags.js';
 import { createOutput, type Io, type Output } from './output.js';
 import { report } from './report.js';
@@ -50,11 +52,13 @@ Examples:
 A model is a folder as diffusers writes it: a path, or a name in the pantry ($SOUP_PANTRY, else ./pantry).
 
 Exit codes: 0 done, 1 internal error or a failed comparison, 2 usage, 3 bad file, 4 models that do not fit
-together, 5 no GPU adapter, 6 GPU lost or out of memory, 8 disk, 9 partly done, 130 Ctrl-C, 143 terminated.`,
+together, 5 no GPU adapter, 6 GPU lost or out of memory, 7 network, 8 disk, 9 partly done, 130 Ctrl-C, 143 terminated.`,
     );
   for (const add of [
     generateCommand,
     batchCommand,
+    workerCommand,
+    queueCommand,
     mergeCommand,
     loraCommand,
     searchCommand,

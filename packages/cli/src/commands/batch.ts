@@ -39,6 +39,7 @@ export interface BatchFlags extends CommonFlags {
   readonly adapter?: string;
   readonly queue?: string;
   readonly queueName: string;
+  readonly wait?: boolean;
 }
 
 export function parseShard(text: string): Shard {
@@ -65,6 +66,7 @@ export function batchCommand(program: Command, run: Run): void {
     .addOption(new Option('--input <kind>', 'of the manifest (default: by its name)').choices([...KINDS]))
     .option('--batch <number>', 'the most pictures at once (default: by the memory)', wholeNumber(1, 64))
     .option('--queue <url>', 'give the work to the workers of a queue instead: redis://host:6379')
+    .option('--wait', 'with --queue: until all of it is drawn')
     .option('--queue-name <name>', 'of several queues on one server', 'soup')
     .addOption(new Option('--precision <tier>', 'of the activations').choices(['auto', 'f32', 'f16']).default('auto'))
     .option('--memory <amount>', 'the most GPU memory to use, as 6GB', parseBytes)
