@@ -6,6 +6,7 @@ import { conformanceCommand } from './commands/conformance.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
+import { gridCommand } from './commands/grid.js';
 import { inspectCommand } from './commands/inspect.js';
 import { loraCommand } from './commands/lora.js';
 import { mergeCommand } from './commands/merge.js';
@@ -57,6 +58,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 7 network, 8 disk, 9 pa
   for (const add of [
     generateCommand,
     batchCommand,
+    gridCommand,
     workerCommand,
     queueCommand,
     mergeCommand,

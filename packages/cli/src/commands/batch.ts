@@ -99,11 +99,15 @@ noted there, and the rest is drawn: exit code 9.`,
         run.exitCode = await submitBatch(items, { ...flags, queue: flags.queue }, output);
         return;
       }
-      run.exitCode = await batch(items, flags, output);
+      run.exitCode = await drawBatch(items, flags, output);
     });
 }
 
-async function batch(items: Awaited<ReturnType<typeof readItems>>, flags: BatchFlags, output: Output): Promise<number> {
+export async function drawBatch(
+  items: Awaited<ReturnType<typeof readItems>>,
+  flags: BatchFlags,
+  output: Output,
+): Promise<number> {
   const { format, shard, force, retryFailed } = flags;
   const { env, signal } = output.io;
   if (flags.quality !== undefined && format === 'png')
