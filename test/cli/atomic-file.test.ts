@@ -1,9 +1,21 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DiskError } from '@diffusion-soup/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { atomicWriter, diskError, removeOrphans, writeFileAtomic } from '../../packages/cli/src/atomic-file.js';
+import { atomicWriter, diskError, recoverCompanion, writeFileAtomic } from '../../packages/cli/src/atomic-file.js';
+import { removeOrphans, temporaryNames } from '../../packages/cli/src/temporary.js';
+import { ofDeadProcess } from '../support/disk.js';
 
 let folder = '';
 beforeEach(() => {
@@ -29,7 +41,7 @@ describe('atomicWriter', () => {
     await writer.write(Buffer.from('new '));
     await writer.write(Buffer.alloc(3 << 20, 120));
     expect(readFileSync(path('a'), 'utf8')).toBe('old');
-    expect(names()).toEqual(['a', expect.stringMatching(/^a\.[0-9a-f]{12}\.soup-tmp$/)]);
+    expect(names()).toEqual([expect.stringMatching(/^\.a\.[0-9a-f]{8}-\d+-\d+-[0-9a-f]{6}\.soup-tmp$/), 'a']);
     await writer.commit();
     expect(names()).toEqual(['a']);
     expect(readFileSync(path('a')).length).toBe(4 + (3 << 20));
@@ -54,6 +66,20 @@ describe('atomicWriter', () => {
     await one.commit();
     expect(readFileSync(path('a'), 'utf8')).toBe('one');
     expect(names()).toEqual(['a']);
+  });
+
+  it.each(['path', 'link', 'hard link'])('replaces what is being read from, by its %s', async (how) => {
+    writeFileSync(path('a'), 'old');
+    if (how === 'link') symlinkSync('a', path('b'));
+    if (how === 'hard link') linkSync(path('a'), path('b'));
+    const target = path(how === 'path' ? 'a' : 'b');
+    const writer = await atomicWriter(target);
+    await writer.write(Buffer.from('new '));
+    await writer.write(readFileSync(path('a')));
+    await writer.commit();
+    expect(readFileSync(target, 'utf8')).toBe('new old');
+    expect(readFileSync(path('a'), 'utf8')).toBe(how === 'path' ? 'new old' : 'old');
+    expect(names()).toEqual(how === 'path' ? ['a'] : ['a', 'b']);
   });
 
   it('removes its file when commit fails', async () => {
@@ -90,27 +116,88 @@ describe('errors', () => {
     ['EROFS', 'read-only'],
     ['EACCES', 'may not write'],
     ['EWHATEVER', 'words of the system'],
+    ['EFBIG', 'no file of that size'],
+    ['EXDEV', 'choose another name'],
   ])('explains %s', (code, words) => {
     const cause = Object.assign(new Error('words of the system'), { code });
     expect(diskError('/x\x1b[31m', cause).message).toContain(words);
     expect(diskError('/x\x1b[31m', cause).message).toContain('cannot write /x:');
+    expect(diskError('/x', cause, 'read').message).not.toContain('you may not write');
+  });
+});
+
+describe('a companion', () => {
+  const written = async (content: string) => {
+    const writer = await atomicWriter(path('a'));
+    await writer.write(Buffer.from(content));
+    return writer;
+  };
+  const both = () => [readFileSync(path('a'), 'utf8'), readFileSync(path('a.json'), 'utf8')];
+
+  it('appears with its file', async () => {
+    for (const word of ['one', 'two']) {
+      const writer = await written(word);
+      await writer.commit({ path: path('a.json'), content: `about ${word}` });
+      expect([both(), names()]).toEqual([
+        [word, `about ${word}`],
+        ['a', 'a.json'],
+      ]);
+    }
+  });
+
+  it('that cannot be written leaves both as they were', async () => {
+    mkdirSync(path('a.json'));
+    writeFileSync(path('a'), 'old');
+    const writer = await written('new');
+    const error = await failure(writer.commit({ path: path('a.json'), content: '' }));
+    expect(error.message).toBe(`cannot write ${path('a.json')}: that is a folder: give the name of a file`);
+    expect([readFileSync(path('a'), 'utf8'), names()]).toEqual(['old', ['a', 'a.json']]);
+  });
+
+  it('is put in place if its file was, by a process that was killed then', async () => {
+    const { tmp, ledger } = ofDeadProcess(temporaryNames(path('a')));
+    writeFileSync(path('a'), 'new');
+    writeFileSync(path('a.json'), 'about old');
+    writeFileSync(ledger, 'about new');
+    writeFileSync(ofDeadProcess(temporaryNames(path('b'))).ledger, 'about b');
+    expect(await removeOrphans(folder)).toEqual([]);
+    recoverCompanion(path('a'), path('a.json'));
+    expect(both()).toEqual(['new', 'about new']);
+
+    writeFileSync(ledger, 'about newer');
+    writeFileSync(tmp, 'newer');
+    recoverCompanion(path('a'), path('a.json'));
+    expect(both()).toEqual(['new', 'about new']);
+    expect(await removeOrphans(folder, { target: path('a') })).toEqual([tmp]);
+    expect(names()).toEqual([expect.stringMatching(/^\.b/), 'a', 'a.json']);
   });
 });
 
 describe('removeOrphans', () => {
-  it('removes old leftovers of one target, or of all, and nothing else', async () => {
-    const old = ['a.0123456789ab.soup-tmp', 'b.0123456789ab.soup-tmp', 'c.soup-tmp', 'a'];
-    for (const name of old) {
-      writeFileSync(path(name), '');
-      utimesSync(path(name), 1, 1);
-    }
-    writeFileSync(path('a.aaaaaaaaaaaa.soup-tmp'), '');
-    expect(await removeOrphans(folder, { target: path('a') })).toEqual([path('a.0123456789ab.soup-tmp')]);
-    expect(await removeOrphans(folder)).toEqual([path('b.0123456789ab.soup-tmp')]);
-    expect(names()).toEqual(['a', 'a.aaaaaaaaaaaa.soup-tmp', 'c.soup-tmp']);
+  const name = (target: string, owner: Parameters<typeof ofDeadProcess>[1]) =>
+    ofDeadProcess(temporaryNames(path(target)), owner).tmp;
+  const plant = (...paths: string[]) => {
+    for (const one of paths) writeFileSync(one, '');
+  };
+
+  it('removes what dead processes left, of one target or of all, and nothing else', async () => {
+    const [a, b, reused] = [name('a', 'dead'), name('b', 'dead'), name('a', 'reused')];
+    const others = [name('a', 'parent'), temporaryNames(path('a')).tmp, path('a'), path('.b.0-0-0-0.soup-tmp')];
+    plant(a, b, reused, ...others);
+    expect((await removeOrphans(folder, { target: path('a') })).sort()).toEqual([a, reused].sort());
+    expect(await removeOrphans(folder)).toEqual([b]);
+    expect(names()).toEqual(others.map((one) => one.slice(folder.length + 1)).sort());
   });
 
-  it('says which folder it cannot read', async () => {
-    expect((await failure(removeOrphans(path('none')))).message).toContain('cannot read');
+  it('removes what another machine left only after a day', async () => {
+    const [young, old] = [name('a', 'elsewhere'), name('b', 'elsewhere')];
+    plant(young, old);
+    utimesSync(old, 1, 1);
+    expect(await removeOrphans(folder)).toEqual([old]);
+    expect(await removeOrphans(folder, { olderThanMs: -1000 })).toEqual([young]);
+  });
+
+  it('does nothing in a folder that is not there', async () => {
+    expect(await removeOrphans(path('none'))).toEqual([]);
   });
 });

@@ -1,14 +1,18 @@
 /**
- * Folders that are there whole or not at all: written under a temporary name beside the target, every file synchronised
- * with the disk, then renamed. A folder that is replaced stays until the new one is complete.
+ * Folders that are there whole or not at all: written under a temporary name beside the target, everything in it
+ * synchronised with the disk, then renamed.
+ *
+ * To replace a folder takes two renames, and a process can be killed between them. Then the old folder lies beside its
+ * place under a name that says so, and the new one, which is complete, does too: `recoverFolder` finishes what was begun.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { CancelledError } from '@diffusion-soup/core';
-import { diskError } from './atomic-file.js';
-import { makeFolder } from './picture-file.js';
+import { createHash } from 'node:crypto';
+import { readlinkSync, realpathSync, renameSync } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { CancelledError, DiskError } from '@diffusion-soup/core';
+import { diskError, openFolder, unconfirmed, writeAll } from './atomic-file.js';
+import { discard, exists, type Leftover, leftoversIn, remove, removeOrphans, temporaryNames } from './temporary.js';
+import { printable } from './text.js';
 
 export interface WrittenFile {
   readonly path: string;
@@ -20,6 +24,8 @@ export interface FolderFile {
   readonly path: string;
   /** Asked for when its turn comes: it may depend on what was written before. */
   readonly content: (written: readonly WrittenFile[]) => AsyncIterable<Uint8Array>;
+  /** The SHA-256 of the content, once all of it was taken, where it is known; else it is computed here. */
+  readonly sha256?: () => string;
 }
 
 export interface WriteFolderOptions {
@@ -27,89 +33,197 @@ export interface WriteFolderOptions {
   readonly onProgress?: (bytes: number) => void;
 }
 
+/** Writes a folder beside the target and puts it in place; a link to a folder stays one. */
 export async function writeFolderAtomic(
   target: string,
   files: readonly FolderFile[],
   { signal, onProgress }: WriteFolderOptions,
 ): Promise<{ files: WrittenFile[] }> {
-  const path = resolve(target);
-  const suffix = randomBytes(6).toString('hex');
-  const temporary = `${path}.${suffix}.soup-tmp`;
+  const path = restingPlace(target);
+  recoverFolder(path);
+  await removeOrphans(dirname(path));
+  const { tmp, old } = temporaryNames(path);
   const written: WrittenFile[] = [];
+  const folders = new Set<string>();
   let before = 0;
+  const make = (folder: string) =>
+    mkdir(join(tmp, folder), { recursive: folder !== '' }).catch((error: unknown) => {
+      throw diskError(join(path, folder), error, 'create');
+    });
   try {
-    await makeFolder(temporary);
+    await make('');
     for (const file of files) {
-      await makeFolder(dirname(join(temporary, file.path)));
+      for (let inner = dirname(file.path); inner !== '.'; inner = dirname(inner)) folders.add(inner);
+      if (dirname(file.path) !== '.') await make(dirname(file.path));
       const report = (bytes: number) => onProgress?.(before + bytes);
-      written.push(await writeFile(temporary, file.path, file.content(written), signal, report));
+      written.push(await writeFile(tmp, path, file, file.content(written), signal, report));
       before += written.at(-1)!.bytes;
     }
-    const folders = new Set(files.map((file) => dirname(join(temporary, file.path))));
-    for (const folder of [...folders, temporary]) await synchronise(folder);
-    await putInPlace(temporary, path, `${path}.${suffix}.soup-old`);
+    for (const folder of [...folders, '']) await synchronise(join(tmp, folder), join(path, folder));
+    stopIf(signal);
+    await putInPlace(tmp, path, old);
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    // With the old folder out of its place, the new one is all there is to put there.
+    if (!exists(old)) await remove(tmp);
     throw error;
   }
-  await synchronise(dirname(path));
+  await discard(old, path);
   return { files: written };
+}
+
+function stopIf(signal: AbortSignal): void {
+  if (signal.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
 }
 
 async function writeFile(
   folder: string,
-  path: string,
+  target: string,
+  { path, sha256 }: FolderFile,
   pieces: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
   report: (done: number) => void,
 ): Promise<WrittenFile> {
-  const full = join(folder, path);
-  const hash = createHash('sha256');
+  const hash = sha256 ? undefined : createHash('sha256');
   let bytes = 0;
   const fail = (error: unknown) => {
-    throw diskError(full, error);
+    throw diskError(join(target, path), error);
   };
-  const file = await open(full, 'wx').catch(fail);
+  const file = await open(join(folder, path), 'wx').catch(fail);
   try {
     for await (const piece of pieces) {
-      if (signal.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
-      hash.update(piece);
-      for (let done = 0; done < piece.length; ) {
-        done += (await file!.write(piece, done, piece.length - done).catch(fail))!.bytesWritten;
-      }
+      stopIf(signal);
+      hash?.update(piece);
+      await writeAll(file, piece).catch(fail);
       bytes += piece.length;
       report(bytes);
     }
-    await file!.sync().catch(fail);
-  } finally {
-    await file!.close().catch(() => undefined);
-  }
-  return { path, bytes, sha256: hash.digest('hex') };
-}
-
-/** New in, old out; if that fails, old back in. */
-async function putInPlace(temporary: string, target: string, old: string): Promise<void> {
-  const replaces = existsSync(target);
-  try {
-    if (replaces) await rename(target, old);
-    try {
-      await rename(temporary, target);
-    } catch (error) {
-      if (replaces) await rename(old, target);
-      throw error;
-    }
+    await file.sync().catch(fail);
   } catch (error) {
-    throw diskError(target, error);
+    await file.close().catch(() => undefined);
+    throw error;
   }
-  if (replaces) await rm(old, { recursive: true, force: true }).catch(() => undefined);
+  await file.close().catch(fail);
+  return { path, bytes, sha256: hash ? hash.digest('hex') : sha256!() };
 }
 
-/** Without this a crash of the machine can forget a rename. Windows cannot open folders, and need not. */
-async function synchronise(folder: string): Promise<void> {
+async function synchronise(folder: string, shown: string): Promise<void> {
   try {
-    const handle = await open(folder, 'r');
-    await handle.sync().finally(() => handle.close());
-  } catch {
-    // Every file in it is complete; some network file systems refuse to synchronise a folder.
+    const handle = await openFolder(folder);
+    await handle.sync().finally(handle.close);
+  } catch (error) {
+    throw diskError(shown, error);
+  }
+}
+
+async function putInPlace(tmp: string, target: string, old: string): Promise<void> {
+  const failed = (error: unknown) => {
+    throw diskError(target, error);
+  };
+  // Opened before, so that little can go wrong after.
+  const parent = await openFolder(dirname(target)).catch(failed);
+  try {
+    await parent.sync().catch(failed);
+    swap(tmp, target, old);
+    await parent.sync().catch((error: unknown) => {
+      throw unconfirmed(target, error);
+    });
+  } finally {
+    await parent.close();
+  }
+}
+
+const MOST_SWAPS = 8; // another process may put its own in place meanwhile
+
+/** New in, old out, with nothing in between; if that fails, old back in. */
+function swap(tmp: string, target: string, old: string): void {
+  for (let turn = 1; ; turn++) {
+    const refused = tryRename(tmp, target);
+    if (!refused) return;
+    // A folder that is empty has been replaced; one that is not has to go first.
+    const isTaken = ['ENOTEMPTY', 'EEXIST', 'EPERM'].includes(refused.code ?? '') && exists(target);
+    if (!isTaken || turn === MOST_SWAPS) {
+      const stuck = exists(old) && !exists(target) ? tryRename(old, target) : undefined;
+      throw stuck ? halfWay(tmp, target, old, refused) : diskError(target, refused);
+    }
+    if (exists(old)) tryRename(old, temporaryNames(target).tmp);
+    const kept = tryRename(target, old);
+    if (kept && kept.code !== 'ENOENT') throw diskError(target, kept);
+  }
+}
+
+function tryRename(from: string, to: string): NodeJS.ErrnoException | undefined {
+  try {
+    renameSync(from, to);
+    return undefined;
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
+  }
+}
+
+function halfWay(tmp: string, target: string, old: string, cause: NodeJS.ErrnoException): DiskError {
+  const { message, facts } = diskError(target, cause);
+  return new DiskError(
+    `${message}. The old one is complete as ${printable(basename(old))} beside it, and so is the new one as ` +
+      `${printable(basename(tmp))}, which the next command puts in place`,
+    facts,
+    { cause },
+  );
+}
+
+/** Longer than two renames take anywhere. */
+const PATIENCE_MS = 2000;
+
+/**
+ * Finishes replacing a folder where a process was killed in the middle of it: afterwards the new one is in its place, or
+ * the old one if that is all there is. True if the folder is there.
+ */
+export function recoverFolder(target: string): boolean {
+  const path = restingPlace(target);
+  if (exists(path)) return true;
+  const olds = leftoversIn(dirname(path), path).filter(({ kind }) => kind === 'old');
+  for (const one of olds) {
+    if (one.isAlive && !one.isOurs) waitUntil(() => exists(path) || !exists(one.path));
+    if (!exists(path)) finish(one, path);
+  }
+  return exists(path);
+}
+
+function finish({ names: { tmp, old } }: Leftover, path: string): void {
+  for (const complete of [tmp, old]) {
+    const refused = tryRename(complete, path);
+    if (!refused || exists(path)) return;
+    if (refused.code === 'ENOENT') continue;
+    const { message, facts } = diskError(path, refused);
+    throw new DiskError(
+      `replacing ${printable(path)} was interrupted, and cannot be finished: ${message}. It lies complete beside its ` +
+        `place, as ${printable(basename(complete))}`,
+      facts,
+      { cause: refused },
+    );
+  }
+}
+
+/** Blocks, since the names are looked up where nobody can wait otherwise. */
+function waitUntil(isTrue: () => boolean): void {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (const end = Date.now() + PATIENCE_MS; !isTrue() && Date.now() < end; ) Atomics.wait(clock, 0, 0, 5);
+}
+
+/** Where a folder is, or would be: links are followed, to nothing as well. */
+function restingPlace(target: string): string {
+  const path = resolve(target);
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw diskError(path, error);
+  }
+  if (dirname(path) === path) return path;
+  const place = join(restingPlace(dirname(path)), basename(path));
+  try {
+    return restingPlace(resolve(dirname(place), readlinkSync(place)));
+  } catch (error) {
+    if (error instanceof DiskError) throw error;
+    return place;
   }
 }

@@ -23,6 +23,7 @@ import {
   UsageError,
   ZERO,
 } from '@diffusion-soup/core';
+import { recoverFolder } from './atomic-folder.js';
 import { locateInPantry } from './pantry/find.js';
 import { printable } from './text.js';
 import { version } from './version.js';
@@ -70,7 +71,7 @@ function candidates(name: string, env: Env): string[] {
 export const pantry = (env: Env): string => resolve(env.SOUP_PANTRY || 'pantry');
 
 const kindOf = (path: string): 'folder' | 'file' | undefined => {
-  const facts = statSync(path, { throwIfNoEntry: false });
+  const facts = recoverFolder(path) ? statSync(path, { throwIfNoEntry: false }) : undefined;
   return facts && (facts.isDirectory() ? 'folder' : 'file');
 };
 

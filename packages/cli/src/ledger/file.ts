@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError, type Ledger, MAX_LEDGER_BYTES, parseLedger } from '@diffusion-soup/core';
-import { diskError } from '../atomic-file.js';
+import { diskError, recoverCompanion } from '../atomic-file.js';
 import { printable } from '../text.js';
 
 export const LEDGER_FILE = 'soup.json';
@@ -28,6 +28,7 @@ export async function readLedgerText(path: string): Promise<string> {
 
 /** The ledger of a soup; undefined when it has none. */
 export async function readLedger(soup: string, path = ledgerPath(soup)): Promise<Ledger | undefined> {
+  if (dirname(path) !== soup) recoverCompanion(soup, path);
   if (!statSync(path, { throwIfNoEntry: false })) return undefined;
   return parseLedger(await readLedgerText(path), path);
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CancelledError, CheckpointError, type LedgerModel, SoupError } from '@diffusion-soup/core';
+import { recoverFolder } from '../atomic-folder.js';
 import { hashModel, type ModelHash } from '../hash/model.js';
 import type { HashOptions } from '../hash/weights.js';
 import { locateInPantry, pantryFolder } from '../pantry/find.js';
@@ -26,7 +27,7 @@ export async function locateModel(model: LedgerModel, options: LocateOptions): P
   const byName = [indexed(model.name, env), join(pantry, model.name), join(pantry, basename(model.from))];
   const tried = new Map<string, ModelHash | SoupError>();
   for (const path of [...named, ...byName]) {
-    if (path === undefined || tried.has(path) || !existsSync(path)) continue;
+    if (path === undefined || tried.has(path) || !recoverFolder(path)) continue;
     const hash = await hashOf(path, options);
     if (!(hash instanceof SoupError) && hash.root === model.root) return { path, hash };
     tried.set(path, hash);

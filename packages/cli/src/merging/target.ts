@@ -4,6 +4,7 @@ import { readdir, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { COMPONENTS, DiskError, formatBytes, UsageError } from '@diffusion-soup/core';
 import { diskError } from '../atomic-file.js';
+import { recoverFolder } from '../atomic-folder.js';
 import { LEDGER_FILE } from '../ledger/file.js';
 import { checkWritable } from '../picture-file.js';
 import { printable } from '../text.js';
@@ -27,6 +28,7 @@ export interface TargetOptions {
 /** Refuses a folder that must not be written. */
 export async function checkFolderTarget(target: string, { force, inputs }: TargetOptions): Promise<void> {
   const shown = printable(target);
+  recoverFolder(target);
   const real = realPath(target);
   for (const path of inputs) {
     const source = realPath(path);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename, dirname, resolve } from 'node:path';
 import { CancelledError, type Gpu, type MergePlan } from '@diffusion-soup/core';
-import { atomicWriter, writeFileAtomic } from '../atomic-file.js';
+import { atomicWriter } from '../atomic-file.js';
 import { writeFolderAtomic } from '../atomic-folder.js';
 import { LEDGER_FILE, ledgerPath } from '../ledger/file.js';
 import { makeFolder } from '../picture-file.js';
@@ -61,9 +61,7 @@ async function writeSingle(gpu: Gpu, plan: MergePlan, path: string, options: Wri
     }
     const written = { path: '', bytes, sha256: hash.digest('hex') };
     const ledger = options.ledger([written], () => name);
-    // The soup first: a ledger of another soup is noticed by "soup verify", and a soup without one is still a soup.
-    await writer.commit();
-    await writeFileAtomic(ledgerPath(path), ledger);
+    await writer.commit({ path: ledgerPath(path), content: ledger });
     return [{ ...written, path: name }];
   } finally {
     await writer.abort();

@@ -7,6 +7,7 @@ import { diskError } from '../atomic-file.js';
 import { hashModel, ledgerComponents } from '../hash/model.js';
 import type { HashOptions } from '../hash/weights.js';
 import { checkWritable, makeFolder } from '../picture-file.js';
+import { temporaryNames } from '../temporary.js';
 import { printable } from '../text.js';
 import { copyModel } from './copy.js';
 import { pathOf, readIndex } from './find.js';
@@ -125,8 +126,7 @@ export async function removeModel(folder: string, name: string, { deletes, force
   if (entry.held === 'link' && isLink(path)) await unlink(path);
   if (!deletes || !existsSync(path)) return { entry, path, deleted: false };
   // Under another name first: half a model never has the name of a whole one.
-  const doomed = join(folder, `.${name.slice(0, 60)}.deleted.soup-tmp`);
-  await rm(doomed, { recursive: true, force: true });
+  const doomed = temporaryNames(path).tmp;
   await rename(path, doomed).catch((error: unknown) => {
     throw diskError(path, error, 'delete');
   });

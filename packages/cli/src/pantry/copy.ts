@@ -1,14 +1,14 @@
 /** Copies of models in the pantry: complete and the same as the original, or not there. */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CancelledError, CheckpointError, COMPONENTS } from '@diffusion-soup/core';
 import { diskError } from '../atomic-file.js';
 import { hashModel, type ModelHash } from '../hash/model.js';
 import type { HashOptions } from '../hash/weights.js';
 import { checkSpace } from '../merging/target.js';
 import { makeFolder } from '../picture-file.js';
+import { temporaryNames, tidy } from '../temporary.js';
 import { printable } from '../text.js';
 
 /** Texts of a model: configs, vocabularies, licences. Weights in other formats, and what is hidden, stay behind. */
@@ -39,10 +39,8 @@ export async function copyModel(
   const files = isFile ? [''] : await filesOf(path, original);
   await makeFolder(dirname(target));
   await checkSpace(target, original.bytes);
-  const temporary = join(
-    dirname(target),
-    `.${basename(target).slice(0, 60)}.${randomBytes(6).toString('hex')}.soup-tmp`,
-  );
+  await tidy(dirname(target));
+  const temporary = temporaryNames(target).tmp;
   try {
     for (const file of files) {
       if (options.signal?.aborted) throw new CancelledError('stopped on request');

@@ -1,5 +1,5 @@
 /** Where the pantry is, and what a name in it means. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import {
   CheckpointError,
@@ -9,6 +9,7 @@ import {
   parsePantryIndex,
 } from '@diffusion-soup/core';
 import { diskError } from '../atomic-file.js';
+import { recoverFolder } from '../atomic-folder.js';
 import { printable } from '../text.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -41,7 +42,7 @@ export function locateInPantry(name: string, env: Env): string | undefined {
   const entry = readIndex(folder)?.models.find((model) => model.name === name);
   if (!entry) return undefined;
   const path = pathOf(folder, entry);
-  if (existsSync(path)) return path;
+  if (recoverFolder(path)) return path;
   throw new CheckpointError(
     `${printable(name)} is in the pantry's index, but there is nothing at ${printable(path)}. Bring it back, or run ` +
       `"soup pantry remove ${printable(name)}" and add it from where it is now.`,
