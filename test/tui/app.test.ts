@@ -114,11 +114,15 @@ describe('pictures', () => {
   });
 
   test('wait while paused, until they are asked for', () => {
-    const { orders, press } = open();
+    const { orders, press, deliver } = open();
     press('p', '>');
     expect(orders().map(({ jobs }) => jobs.length)).toEqual([2, 0]);
     press('r');
     expect(orders().at(-1)!.jobs).toHaveLength(2);
+    deliver(0);
+    expect(orders()).toHaveLength(3);
+    press('<');
+    expect(orders().at(-1)!.jobs).toHaveLength(0);
   });
 
   test('of a sheet are one order, from which nothing is taken while it is filled', () => {

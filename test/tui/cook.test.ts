@@ -59,7 +59,7 @@ function fakeKitchen() {
     async step(times = 1) {
       for (let i = 0; i < times; i++) {
         await settle();
-        steps.splice(0).forEach((go) => go());
+        for (const go of steps.splice(0)) go();
         await settle();
       }
     },

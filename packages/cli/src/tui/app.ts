@@ -127,7 +127,9 @@ export class App {
   #follow(isAsked = false): void {
     if (!this.#engine) return;
     this.#inspect();
-    const { name, order } = isAsked || !this.#state.isPaused ? this.#wanted() : NOTHING;
+    const wanted = this.#wanted();
+    if (wanted.name === this.#ordered) return; // also while paused: it was asked for
+    const { name, order } = isAsked || !this.#state.isPaused ? wanted : NOTHING;
     if (name === this.#ordered) return;
     this.#ordered = name;
     this.#engine.send({ type: 'order', order });

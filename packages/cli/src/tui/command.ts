@@ -1,10 +1,9 @@
 /** `soup tui`, and `soup` alone on a terminal: looks whether there is one, and loads the application. */
-import { statSync } from 'node:fs';
 import { fractionToNumber, UsageError } from '@diffusion-soup/core';
 import type { Command } from 'commander';
 import type { Io } from '../output.js';
 import { modelsIn } from '../pantry/models.js';
-import { pantry, parseRecipe } from '../recipe.js';
+import { locate, pantry, parseRecipe } from '../recipe.js';
 import type { Run } from '../run.js';
 import { quoted } from './command-line.js';
 import { openRecipe } from './keep.js';
@@ -59,9 +58,11 @@ async function shardsOf(recipe: string | undefined, env: Io['env']): Promise<rea
 }
 
 async function chosenBy(recipe: string, env: Io['env']): Promise<readonly Shard[]> {
-  if (/\.(ya?ml|json)$/i.test(recipe) && statSync(recipe, { throwIfNoEntry: false })?.isFile())
-    return openRecipe(recipe);
-  return parseRecipe([recipe], undefined, env).map(({ name, weight }) => ({
+  if (/\.(ya?ml|json)$/i.test(recipe)) return openRecipe(recipe);
+  const named = parseRecipe([recipe], undefined, env);
+  // A model that is not there is refused here, where its name can be corrected.
+  for (const { name } of named) await locate(name, env);
+  return named.map(({ name, weight }) => ({
     ...newShard(name),
     on: true,
     weight: rounded(fractionToNumber(weight)),

@@ -77,6 +77,7 @@ export async function launch({ shards, env, signal }: Launch): Promise<number> {
   const broken = (error: unknown) => {
     log.write(error);
     modes.leave();
+    restoreConsole();
     process.stderr.write(`soup: internal error: ${error instanceof Error ? error.message : error}\n`);
     if (log.path) process.stderr.write(`The log has more: ${log.path}\n`);
     process.exit(1);

@@ -156,12 +156,16 @@ export class GpuStove implements Stove {
     return keepCheckpoint(task, this.env, doing);
   }
 
+  /** Each by itself, then beside the first of the soup that is sound. */
   async inspect(ids: readonly string[], against: readonly string[]): Promise<readonly Inspected[]> {
     const opened = await this.open();
+    const alone = new Map<string, string | undefined>();
+    for (const id of new Set([...ids, ...against])) alone.set(id, await this.#problemOf(opened, [id]));
+    const first = against.find((id) => alone.get(id) === undefined);
     const found: Inspected[] = [];
     for (const id of ids) {
-      const others = against.filter((other) => other !== id);
-      const problem = await this.#problemOf(opened, [...others.slice(0, 1), id]);
+      const isPair = first !== undefined && first !== id && alone.get(id) === undefined;
+      const problem = isPair ? await this.#problemOf(opened, [first, id]) : alone.get(id);
       found.push({ id, ...(problem !== undefined && { problem }) });
     }
     return found;
@@ -224,7 +228,11 @@ function canHold({ ids, kitchen }: Loaded, soup: readonly Portion[]): boolean {
 function recipeFor(soup: readonly Portion[], { ids, kitchen }: Loaded) {
   const pathOf = (id: string) => kitchen.ingredients[ids.indexOf(id)].path;
   return recipeOf(
-    soup.map(({ id, weight }) => ({ path: pathOf(id), weight: parseFraction(weight) })),
+    soup.map(({ id, weight, blocks }) => ({
+      path: pathOf(id),
+      weight: parseFraction(weight),
+      ...(blocks && { blocks: tableOf(blocks) }),
+    })),
     kitchen.base?.path,
   );
 }
