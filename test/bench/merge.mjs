@@ -18,7 +18,7 @@ const HELP = `npm run bench:merge [-- options]
   --runs N        how often each row is measured; the fastest counts (default: 2)
   --json          print JSON instead of a table`;
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/dist/main.js', import.meta.url));
+const MAIN = process.env.SOUP_MAIN ?? fileURLToPath(new URL('../../packages/cli/dist/main.js', import.meta.url));
 const { values } = parseArgs({
   options: {
     size: { type: 'string', default: 'small' },

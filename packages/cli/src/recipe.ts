@@ -24,6 +24,7 @@ import {
   ZERO,
 } from '@diffusion-soup/core';
 import { recoverFolder } from './atomic-folder.js';
+import { locateHuggingFace } from './hugging-face.js';
 import { locateInPantry } from './pantry/find.js';
 import { printable } from './text.js';
 import { version } from './version.js';
@@ -82,7 +83,11 @@ function find(name: string, env: Env): string | undefined {
     const indexed = locateInPantry(name, env);
     if (indexed !== undefined) return indexed;
   }
-  return paths.find((path) => kindOf(path) === 'folder') ?? paths.find((path) => kindOf(path) === 'file');
+  return (
+    paths.find((path) => kindOf(path) === 'folder') ??
+    paths.find((path) => kindOf(path) === 'file') ??
+    locateHuggingFace(name, env)
+  );
 }
 
 /** The words of the command line as ingredients. A name that exists is never taken apart. */
@@ -123,7 +128,7 @@ export async function locate(name: string, env: Env): Promise<string> {
       const revision = hub.revision === undefined ? '' : ` --revision ${hub.revision}`;
       throw new CheckpointError(
         `There is no folder ${shown}, neither here nor in the pantry (${printable(pantry(env))}). If it is meant as a Hugging ` +
-          `Face id, download it first: hf download ${hub.repository}${revision} --local-dir ${hub.repository.split('/')[1]}`,
+          `Face id, it is not in the cache either; download it first: hf download ${hub.repository}${revision}`,
         { file: name },
       );
     }

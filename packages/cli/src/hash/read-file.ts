@@ -6,13 +6,16 @@ import { createHash, type Hash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
+/** First byte, and the one after the last. */
+export type Range = readonly [begin: number, end: number];
+
 export interface HashJob {
   readonly path: string;
   /** The version of the file that is meant: stampOf in files.ts. */
   readonly stamp: string;
   readonly size: number;
-  /** First byte, and the one after the last. They may overlap, and need not cover the file. */
-  readonly ranges: readonly (readonly [begin: number, end: number])[];
+  /** They may overlap, and need not cover the file. */
+  readonly ranges: readonly Range[];
 }
 
 export interface FileHashes {
@@ -32,7 +35,7 @@ export async function hashFile(job: HashJob, onChunk: (bytes: number) => void): 
   const file = await open(job.path, 'r');
   try {
     check(job, await file.stat({ bigint: true }));
-    const whole = createHash('sha256');
+    const whole = wholeHash();
     const ranges = rangeHashes(job.ranges);
     // One buffer is filled while the other is hashed.
     const buffers = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
@@ -69,8 +72,10 @@ function check(job: HashJob, { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats):
 
 const changed = ({ path }: HashJob): Error => Object.assign(new Error(`${path} changed`), { code: CHANGED });
 
+export const wholeHash = (): Hash => createHash('sha256');
+
 /** Feeds each range the part of a chunk that belongs to it. Chunks come in order. */
-function rangeHashes(ranges: HashJob['ranges']) {
+export function rangeHashes(ranges: readonly Range[]) {
   const waiting = ranges.map(([begin, end], index) => ({ begin, end, index })).sort((a, b) => b.begin - a.begin);
   const active = new Map<number, { begin: number; end: number; hash: Hash }>();
   const digests: string[] = new Array(ranges.length);

@@ -40,6 +40,7 @@ import { type ComputedHashes, contentOf, rootOf } from '../merging/content.js';
 import { parentsOf, parentsOfSoup, soupMetadata } from '../merging/metadata.js';
 import { scaleOf, sumFile, wholeWeight } from '../merging/running-sum.js';
 import { withNarrowSums } from '../merging/soup.js';
+import { folderFile } from '../merging/write.js';
 import type { Output } from '../output.js';
 import { byteProgress } from '../progress.js';
 import { printable } from '../text.js';
@@ -162,10 +163,9 @@ async function write(
   const added = await parentsOf(shard, await Promise.all(shard.map(() => openModel(shardPath))));
   const parents = new Map([...(await parentsOfSoup(old)), ...added]);
   const metadata = await soupMetadata(plan, { models: [old], parents });
-  const contents = planned.map((file) => ({
-    path: file.path,
-    content: () => contentOf(gpu, file, { signal, metadata }, computed),
-  }));
+  const contents = planned.map((file) =>
+    folderFile(file.path, () => contentOf(gpu, file, { signal, metadata }, computed)),
+  );
   let sealed: Sealed | undefined;
   const total = planned.reduce((sum, { bytes }) => sum + bytes, 0);
   const line = byteProgress();

@@ -1,11 +1,9 @@
 /** The bytes of planned files, and the content hashes of what passes by: nothing has to be read again for the ledger. */
-import { createHash } from 'node:crypto';
 import {
   type Blend,
   componentRoot,
   type Gpu,
   layOutFile,
-  type MergedFile,
   mergeSafetensors,
   type PlacedPart,
   type PlannedFile,
@@ -14,6 +12,7 @@ import {
   type Source,
   type TensorHash,
 } from '@diffusion-soup/core';
+import { hashStream } from '../hash/stream.js';
 import { sha256 } from '../hash/weights.js';
 
 export interface ContentOptions {
@@ -23,25 +22,28 @@ export interface ContentOptions {
   readonly stagingBytes?: number;
 }
 
-const COPY_BYTES = 8 * 2 ** 20; // at once
-
 /** The hashes of the tensors that are computed, by the blend they are of. */
 export type ComputedHashes = Map<Blend, TensorHash[]>;
 
-export function contentOf(
-  gpu: Gpu,
-  file: PlannedFile,
-  options: ContentOptions,
-  hashes: ComputedHashes,
-): AsyncIterable<Uint8Array> {
-  if (file.kind === 'text') return text(file.text);
-  if (file.kind === 'copied') return copied(file.source);
+export interface Content {
+  readonly pieces: AsyncIterable<Uint8Array>;
+  /** Of all pieces, once they have gone by. */
+  sha256(): string;
+}
+
+const COPY_BYTES = 8 * 2 ** 20; // at once
+
+export function contentOf(gpu: Gpu, file: PlannedFile, options: ContentOptions, hashes: ComputedHashes): Content {
+  if (file.kind === 'text') return hashed(file.bytes, [], text(file.text), () => {});
+  if (file.kind === 'copied') return hashed(file.bytes, [], copied(file.source), () => {});
   const { metadata, signal, stagingBytes } = options;
   const own = file.sums ? file.metadata : { ...metadata, ...file.metadata };
   const merged = layOutFile(file.tensors, { ...(own && { metadata: own }), ...(file.sums && { sums: file.sums }) });
-  const bytes = mergeSafetensors(gpu, merged, { signal, ...(stagingBytes !== undefined && { stagingBytes }) });
-  if (file.sums) return bytes;
-  return hashed(merged, bytes, ({ blend }, hash) => hashes.set(blend, [...(hashes.get(blend) ?? []), hash]));
+  const pieces = mergeSafetensors(gpu, merged, { signal, ...(stagingBytes !== undefined && { stagingBytes }) });
+  const parts = file.sums ? [] : placedParts(merged);
+  return hashed(merged.size, parts, pieces, ({ blend, key: name, dtype, shape }, dataHash) => {
+    hashes.set(blend, [...(hashes.get(blend) ?? []), { name, dtype, shape, dataHash }]);
+  });
 }
 
 async function* text(content: string) {
@@ -54,41 +56,40 @@ async function* copied(source: Source) {
   }
 }
 
-/** Passes on a file's bytes, and says the hash of each tensor once it has gone by. */
-async function* hashed(
-  file: MergedFile,
+/** Passes on a file's bytes; at the end it says the hash of each tensor. */
+function hashed(
+  size: number,
+  parts: readonly PlacedPart[],
   pieces: AsyncIterable<Uint8Array>,
-  onTensor: (part: PlacedPart, hash: TensorHash) => void,
-) {
-  const parts = placedParts(file).sort((a, b) => a.begin - b.begin);
-  let next = 0;
-  let at = 0;
-  let hash = createHash('sha256');
-  const finish = () => {
-    while (next < parts.length && parts[next]!.end <= at) {
-      const part = parts[next++]!;
-      const { key: name, dtype, shape } = part;
-      onTensor(part, { name, dtype, shape, dataHash: hash.digest('hex') });
-      hash = createHash('sha256');
-    }
-  };
-  for await (const piece of pieces) {
-    const end = at + piece.length;
-    while (at < end) {
-      const part = parts[next];
-      if (!part || part.begin >= end) {
-        at = end;
-        break;
+  onTensor: (part: PlacedPart, dataHash: string) => void,
+): Content {
+  let whole: string | undefined;
+  async function* passing() {
+    const hasher = hashStream(
+      size,
+      parts.map(({ begin, end }) => [begin, end]),
+    );
+    try {
+      for await (const piece of pieces) {
+        await hasher.update(piece);
+        yield piece;
       }
-      const from = Math.max(at, part.begin);
-      const to = Math.min(end, part.end);
-      hash.update(piece.subarray(piece.length - (end - from), piece.length - (end - to)));
-      at = to;
-      finish();
+      const { sha256, ranges } = await hasher.digest();
+      whole = sha256;
+      parts.forEach((part, i) => {
+        onTensor(part, ranges[i]!);
+      });
+    } finally {
+      hasher.close();
     }
-    finish();
-    yield piece;
   }
+  return {
+    pieces: passing(),
+    sha256() {
+      if (whole === undefined) throw new Error('the hash of a file that is not written yet');
+      return whole;
+    },
+  };
 }
 
 export const rootOf = (tensors: Iterable<TensorHash>): string => componentRoot(tensors, sha256);

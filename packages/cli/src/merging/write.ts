@@ -1,12 +1,11 @@
 /** A planned model on the disk: a folder with its ledger inside, or a file with its ledger beside it. */
-import { createHash } from 'node:crypto';
 import { basename, dirname, resolve } from 'node:path';
 import { CancelledError, type Gpu, type MergePlan } from '@diffusion-soup/core';
 import { atomicWriter } from '../atomic-file.js';
-import { writeFolderAtomic } from '../atomic-folder.js';
+import { type FolderFile, writeFolderAtomic } from '../atomic-folder.js';
 import { LEDGER_FILE, ledgerPath } from '../ledger/file.js';
 import { makeFolder } from '../picture-file.js';
-import { type ComputedHashes, type ContentOptions, contentOf } from './content.js';
+import { type ComputedHashes, type Content, type ContentOptions, contentOf } from './content.js';
 
 export interface WrittenFile {
   readonly path: string;
@@ -31,10 +30,9 @@ export async function writeModel(gpu: Gpu, plan: MergePlan, target: string, opti
 }
 
 async function writeFolder(gpu: Gpu, plan: MergePlan, path: string, options: WriteOptions): Promise<WrittenFile[]> {
-  const planned = plan.files.map((file) => ({
-    path: file.path,
-    content: () => contentOf(gpu, file, options, options.computed),
-  }));
+  const planned = plan.files.map((file) =>
+    folderFile(file.path, () => contentOf(gpu, file, options, options.computed)),
+  );
   async function* ledger(written: readonly WrittenFile[]) {
     yield new TextEncoder().encode(options.ledger(written, (inner) => inner));
   }
@@ -45,21 +43,33 @@ async function writeFolder(gpu: Gpu, plan: MergePlan, path: string, options: Wri
   return files;
 }
 
+/** A file whose content knows its own hash. */
+export function folderFile(path: string, contentOf: () => Content): FolderFile {
+  let content: Content | undefined;
+  return {
+    path,
+    content() {
+      content = contentOf();
+      return content.pieces;
+    },
+    sha256: () => content!.sha256(),
+  };
+}
+
 async function writeSingle(gpu: Gpu, plan: MergePlan, path: string, options: WriteOptions): Promise<WrittenFile[]> {
   const [file] = plan.files;
   const name = basename(path);
-  const hash = createHash('sha256');
   let bytes = 0;
   const writer = await atomicWriter(path);
   try {
-    for await (const piece of contentOf(gpu, file!, options, options.computed)) {
+    const content = contentOf(gpu, file!, options, options.computed);
+    for await (const piece of content.pieces) {
       if (options.signal.aborted) throw new CancelledError('stopped on request', {}, { cause: options.signal.reason });
-      hash.update(piece);
       await writer.write(piece);
       bytes += piece.length;
       options.onProgress(Math.min(bytes, plan.bytes), plan.bytes);
     }
-    const written = { path: '', bytes, sha256: hash.digest('hex') };
+    const written = { path: '', bytes, sha256: content.sha256() };
     const ledger = options.ledger([written], () => name);
     await writer.commit({ path: ledgerPath(path), content: ledger });
     return [{ ...written, path: name }];
