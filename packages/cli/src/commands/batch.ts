@@ -1,23 +1,20 @@
 /** `soup batch`: a manifest in, pictures and a log of results out; to be stopped and started again at any time. */
 import { formatBytes, type Precision, UsageError } from '@diffusion-soup/core';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { createEncoder } from '../batch/encode.js';
-import { gpuEngine, machineOf } from '../batch/engine.js';
-import { checkRoom, type Estimate, estimate, keepTimings } from '../batch/estimate.js';
+import { type PreparedBatch, prepareBatch } from '../batch/batch.js';
+import { type Engine, gpuEngine } from '../batch/engine.js';
+import type { Item } from '../batch/item.js';
 import { FORMATS, type Format } from '../batch/names.js';
 import { openStore } from '../batch/open-store.js';
-import { type Plan, type Planned, planBatch, type Refused, type Shard, shardOf } from '../batch/plan.js';
+import type { Shard } from '../batch/plan.js';
 import { readItems } from '../batch/read.js';
 import { KINDS, type Kind } from '../batch/read-manifest.js';
-import { knownResults, openResults, type Result, resultsFile } from '../batch/results.js';
-import { runBatch } from '../batch/run-batch.js';
+import type { Result } from '../batch/results.js';
 import { soupOpener } from '../batch/soups.js';
 import type { Store } from '../batch/store.js';
-import { type Survey, survey } from '../batch/survey.js';
 import { type CommonFlags, collect, parseBytes, wholeNumber, withCommonFlags } from '../flags.js';
 import { openGpuFor } from '../gpu.js';
 import type { Output } from '../output.js';
-import { makeFolder } from '../picture-file.js';
 import { formatSeconds, timeLeft } from '../progress.js';
 import type { Run } from '../run.js';
 import { printable } from '../text.js';
@@ -103,95 +100,60 @@ noted there, and the rest is drawn: exit code 9.`,
     });
 }
 
-export async function drawBatch(
-  items: Awaited<ReturnType<typeof readItems>>,
-  flags: BatchFlags,
-  output: Output,
-): Promise<number> {
-  const { format, shard, force, retryFailed } = flags;
+export async function drawBatch(items: readonly Item[], flags: BatchFlags, output: Output): Promise<number> {
+  const { format, quality, name, shard, force, retryFailed } = flags;
   const { env, signal } = output.io;
-  if (flags.quality !== undefined && format === 'png')
+  if (quality !== undefined && format === 'png')
     throw new UsageError('--quality is for webp and jpeg; png loses nothing');
   const store = await openStore(flags.out, env);
   const open = () => openGpuFor({ precision: flags.precision, budget: flags.memory, adapter: flags.adapter });
   const opened = await open();
-  const machine = machineOf(opened);
-  const plan = await planBatch(items, {
-    soupOf: soupOpener({ output, gpu: opened.gpu }),
-    machine,
-    format,
-    name: flags.name,
-  });
-  const mine = partOf(plan, shard);
-  const known = await knownResults(store.folder);
-  const onProgress = (done: number, total: number) => output.status(`looking at what is there: ${done} of ${total}`);
-  const found = await survey(mine.items, { known, store, format, force, retryFailed, onProgress, signal });
-  signal.throwIfAborted();
-  const refused = [...mine.refused, ...found.refused];
-  const expected = await estimate(found.todo, { store, format, known, machine, env });
-  checkRoom(expected, store);
-  if (flags.dryRun) return list(found, refused, plan, expected, store, output);
-
-  output.note(overview(found, refused, plan, expected, `on ${machine.adapter}, ${machine.precision}`));
-  await makeFolder(store.folder);
-  const log = await openResults(`${store.folder}/${resultsFile(shard)}`);
-  const begun = performance.now();
-  const byId = new Map(found.todo.map((planned) => [planned.id, planned]));
-  const drawn: { planned: Planned; seconds: number }[] = [];
-  const left = timeLeft();
-  const encoder = createEncoder({ format, quality: flags.quality });
   const engine = await gpuEngine({ open: once(opened, open), output });
   try {
-    for (const result of found.verified) {
-      if (log.results.get(result.id)?.sha256 !== result.sha256 && known.get(result.id)?.sha256 !== result.sha256)
-        await log.add(result);
-      output.result({ type: 'skipped', ...result });
-    }
-    for (const result of found.failed) output.result({ type: 'result', ...result });
-    const { done, failed, isStopped } = await runBatch({
-      ...{ engine, encoder, store, items: found.todo, refused, signal },
-      ...(flags.batch !== undefined && { batch: flags.batch }),
-      async onResult(result) {
-        await log.add(result);
-        const planned = byId.get(result.id);
-        if (planned && result.seconds !== undefined) drawn.push({ planned, seconds: result.seconds });
-        said(result, store, output);
-      },
-      onProgress({ done, failed, total, step }) {
-        const bad = failed > 0 ? `, ${failed} failed` : '';
-        output.status(
-          `${done + failed} of ${total} pictures${bad}${step ? `; ${step}` : ''}${left(done + failed, total)}`,
-        );
-      },
-      onNote: (text) => {
-        if (!output.warnings.includes(text)) output.warn(text);
-      },
-    });
-    const seconds = (performance.now() - begun) / 1000;
-    await keepTimings(drawn, machine, env);
-    const all = failed + found.failed.length;
-    const counts = { done, skipped: found.verified.length, failed: all, duplicates: plan.duplicates };
-    output.endStatus(
-      `${done} drawn in ${formatSeconds(seconds)}, ${counts.skipped} there before, ${all} failed` +
-        `${isStopped ? `, ${found.todo.length + refused.length - done - failed} left` : ''}; see ${printable(log.path)}`,
-    );
-    const total = found.verified.length + found.todo.length + refused.length + found.failed.length;
-    output.result({
-      type: 'summary',
-      total,
-      ...counts,
-      isStopped,
-      seconds,
-      results: log.path,
-      warnings: output.warnings,
-    });
-    if (isStopped) signal.throwIfAborted();
-    return all > 0 ? 9 : 0;
+    const soupOf = soupOpener({ output, gpu: opened.gpu });
+    const onLook = (done: number, total: number) => output.status(`looking at what is there: ${done} of ${total}`);
+    const how = { format, quality, name, shard, force, retryFailed };
+    const batch = await prepareBatch({ ...how, items, engine, soupOf, store, signal, env, onLook });
+    if (flags.dryRun) return list(batch, store, output);
+    return await drawWith(batch, engine, store, flags, output);
   } finally {
-    await log.close();
-    await encoder.close();
     await engine.close();
   }
+}
+
+async function drawWith(
+  batch: PreparedBatch,
+  { machine }: Engine,
+  store: Store,
+  flags: BatchFlags,
+  output: Output,
+): Promise<number> {
+  const { found } = batch;
+  output.note(overview(batch, `on ${machine.adapter}, ${machine.precision}`));
+  for (const result of found.verified) output.result({ type: 'skipped', ...located(result, store) });
+  for (const result of found.failed) said(result, store, output);
+  const left = timeLeft();
+  const summary = await batch.run({
+    ...(flags.batch !== undefined && { batch: flags.batch }),
+    onResult: async (result) => said(result, store, output),
+    onProgress({ done, failed, total, step }) {
+      const bad = failed > 0 ? `, ${failed} failed` : '';
+      output.status(
+        `${done + failed} of ${total} pictures${bad}${step ? `; ${step}` : ''}${left(done + failed, total)}`,
+      );
+    },
+    onNote: (text) => {
+      if (!output.warnings.includes(text)) output.warn(text);
+    },
+  });
+  const { done, skipped, failed, isStopped, seconds } = summary;
+  output.endStatus(
+    `${done} drawn in ${formatSeconds(seconds)}, ${skipped} there before, ${failed} failed` +
+      `${isStopped ? `, ${summary.left} left` : ''}; see ${printable(summary.results)}`,
+  );
+  output.result({ type: 'summary', ...summary, warnings: output.warnings });
+  if (isStopped) output.io.signal.throwIfAborted();
+  return failed > 0 ? 9 : 0;
 }
 
 function once<T>(first: T, again: () => Promise<T>): () => Promise<T> {
@@ -203,30 +165,23 @@ function once<T>(first: T, again: () => Promise<T>): () => Promise<T> {
   };
 }
 
-export function partOf(plan: Plan, shard: Shard | undefined): Pick<Plan, 'items' | 'refused'> {
-  if (!shard) return plan;
-  return { items: shardOf(plan.items, shard), refused: shardOf(plan.refused, shard) };
-}
+const located = (result: Result, store: Store): Result =>
+  result.path === undefined ? result : { ...result, path: store.locate(result.path) };
 
 function said(result: Result, store: Store, output: Output): void {
-  const { path, error, index } = result;
-  output.result({ type: 'result', ...result, ...(path !== undefined && { path: store.locate(path) }) });
-  if (path !== undefined) output.print(store.locate(path));
+  const { path, error, index } = located(result, store);
+  output.result({ type: 'result', ...located(result, store) });
+  if (path !== undefined) output.print(path);
   if (error) output.error(`item ${index + 1} failed: ${error.message}`);
 }
 
-function overview(
-  found: Survey,
-  refused: readonly Refused[],
-  plan: Plan,
-  { bytes, seconds }: Estimate,
-  where: string,
-): string {
+function overview({ found, refused, plan, estimate }: PreparedBatch, where: string): string {
   const { todo, verified, failed } = found;
   const soups = new Set(todo.map(({ soup }) => soup.key)).size;
   const bad = refused.length + failed.length;
+  const { bytes, seconds } = estimate;
   return [
-    `${todo.length} pictures of ${soups} soup${soups === 1 ? '' : 's'} to draw ${where}`,
+    `${todo.length} pictures of ${soups} soup${soups === 1 ? '' : 's'} to draw${where && ` ${where}`}`,
     ...(verified.length > 0 ? [`${verified.length} there already`] : []),
     ...(bad > 0 ? [`${bad} that cannot be drawn`] : []),
     ...(plan.duplicates > 0 ? [`${plan.duplicates} listed twice`] : []),
@@ -235,45 +190,27 @@ function overview(
   ].join(', ');
 }
 
-function list(
-  found: Survey,
-  refused: readonly Refused[],
-  plan: Plan,
-  expected: Estimate,
-  store: Store,
-  output: Output,
-): number {
-  const line = (status: string, { item, id, path, soup, settings, address }: Planned) => {
-    output.print(
-      `${status}  ${store.locate(path)}  ${printable(soup.title)}  seed ${settings.seed}  ${printable(settings.prompt)}`,
-    );
-    output.result({
-      type: 'item',
-      status,
-      index: item.index,
-      id,
-      address,
-      path: store.locate(path),
-      model: soup.title,
-      settings,
-    });
-  };
-  for (const one of found.todo) line('draw', one);
+/** A dry run: every item, and what would become of it. */
+function list(batch: PreparedBatch, store: Store, output: Output): number {
+  const { found, refused, plan, estimate } = batch;
+  for (const { item, id, path, soup, settings, address } of found.todo) {
+    const at = store.locate(path);
+    output.print(`draw  ${at}  ${printable(soup.title)}  seed ${settings.seed}  ${printable(settings.prompt)}`);
+    const what = { index: item.index, id, address, path: at, model: soup.title, settings };
+    output.result({ type: 'item', status: 'draw', ...what });
+  }
   for (const result of found.verified) {
     output.print(`skip  ${store.locate(result.path!)}`);
-    output.result({ type: 'item', ...result, status: 'skip' });
+    output.result({ type: 'item', ...located(result, store), status: 'skip' });
   }
+  for (const result of found.failed) output.result({ type: 'item', ...result, status: 'fail' });
   for (const { item, id, error } of refused) {
     output.error(`item ${item.index + 1} (line ${item.line}) cannot be drawn: ${error.message}`);
     output.result({ type: 'item', status: 'fail', index: item.index, id, error });
   }
   const failed = refused.length + found.failed.length;
-  output.note(overview(found, refused, plan, expected, ''));
-  output.result({
-    type: 'plan',
-    ...{ draw: found.todo.length, skip: found.verified.length, failed, duplicates: plan.duplicates },
-    ...expected,
-    warnings: output.warnings,
-  });
+  output.note(overview(batch, ''));
+  const counts = { draw: found.todo.length, skip: found.verified.length, failed, duplicates: plan.duplicates };
+  output.result({ type: 'plan', ...counts, ...estimate, warnings: output.warnings });
   return failed > 0 ? 9 : 0;
 }

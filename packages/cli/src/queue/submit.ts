@@ -1,5 +1,6 @@
 /** `soup batch --queue`: gives items to the workers of a queue, once each, and can wait for them. */
 import { resolve } from 'node:path';
+import { partOf } from '../batch/batch.js';
 import type { Item } from '../batch/item.js';
 import { openStore } from '../batch/open-store.js';
 import { type Plan, type Planned, planBatch } from '../batch/plan.js';
@@ -7,7 +8,7 @@ import { knownResults, type Result } from '../batch/results.js';
 import { failedResult } from '../batch/run-batch.js';
 import { soupOpener } from '../batch/soups.js';
 import { type Survey, survey } from '../batch/survey.js';
-import { type BatchFlags, partOf } from '../commands/batch.js';
+import type { BatchFlags } from '../commands/batch.js';
 import type { Output } from '../output.js';
 import { type Board, openBoard, sumOf } from './board.js';
 import { connect, shownUrl } from './connection.js';
