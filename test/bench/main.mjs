@@ -5,6 +5,7 @@ import { models } from './models.mjs';
 import { ops } from './ops.mjs';
 import { parseOptions } from './options.mjs';
 import { environment, printTable } from './report.mjs';
+import { turns } from './turning.mjs';
 
 /** A sample takes at least this long, in ms, so that submitting and waiting do not count. */
 const SHORTEST_SAMPLE = 20;
@@ -52,7 +53,7 @@ async function repeatsOf(/** @type {import('./cases.mjs').Running} */ running) {
 async function main() {
   const { gpu: f32, adapter } = await openGpu({ precision: 'f32' });
   const f16 = adapter.features.has('shader-f16') ? (await openGpu({ precision: 'f16' })).gpu : undefined;
-  const jobs = [...ops, ...models]
+  const jobs = [...ops, ...models, ...turns]
     .filter(({ isSlow }) => options.full || !isSlow)
     .flatMap((one) => (one.isTierless || !f16 ? [{ one, gpu: f32 }] : [f32, f16].map((gpu) => ({ one, gpu }))))
     .filter(({ one, gpu }) => options.only?.test(`${one.name} ${one.isTierless ? '' : gpu.precision}`) ?? true);
