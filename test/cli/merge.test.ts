@@ -187,3 +187,22 @@ describe('the target', () => {
     expect(folder.files()).toEqual(before);
   });
 });
+
+test('models of one name are told apart by content, in every order of the words', async () => {
+  for (const [name, from] of [
+    ['x', 'noto'],
+    ['y', 'ink'],
+  ] as const) {
+    mkdirSync(folder.in(name));
+    copyModel(`${PANTRY}/${from}`, folder.in(`${name}/shard`));
+  }
+  const words = [folder.in('x/shard'), folder.in('y/shard')];
+  expect((await soup(['merge', ...words, '-o', folder.in('one')])).code).toBe(0);
+  expect((await soup(['merge', ...words.toReversed(), '-o', folder.in('other')])).code).toBe(0);
+  expect(readFileSync(folder.in(`one/${UNET}`)).equals(readFileSync(folder.in(`other/${UNET}`)))).toBe(true);
+  const { ingredients } = JSON.parse(readFileSync(folder.in('one/soup.json'), 'utf8'));
+  expect(ingredients.map(({ name }: { name: string }) => name)).toEqual(
+    expect.arrayContaining([expect.stringMatching(/^shard@[0-9a-f]{8}$/)]),
+  );
+  expect((await soup(['verify', folder.in('one')])).code).toBe(0);
+});

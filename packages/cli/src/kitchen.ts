@@ -77,6 +77,8 @@ export interface Kitchen {
   readonly base?: NamedModel;
   /** Models that lend a part and are no ingredients. */
   readonly sources: readonly NamedModel[];
+  /** Which model lends which part. */
+  readonly lenders: ReadonlyMap<WeightedComponent, NamedModel>;
   readonly loras: readonly NamedLora[];
   /** What core cooks from. */
   readonly open: OpenRecipe;
@@ -129,7 +131,7 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
     const recipe = recipeOf(ingredients, base?.path, settings);
     const open = openRecipe(order, ingredients, base, lenders, results);
     const title = formula(recipe);
-    return { order, ingredients, ...(base && { base }), sources, loras: results, open, recipe, title, close };
+    return { order, ingredients, ...(base && { base }), sources, lenders, loras: results, open, recipe, title, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,9 +1,12 @@
 /** What a soup is made of, as its ledger has it. */
-import { dirname, relative, resolve, sep } from 'node:path';
+import { createHash } from 'node:crypto';
+import { basename, dirname, relative, resolve, sep } from 'node:path';
 import {
   type ContentHash,
+  contentOf,
   formatFraction,
   type LedgerComponents,
+  type LedgerIngredient,
   type LedgerModel,
   type MergePlan,
   type Plan,
@@ -34,7 +37,7 @@ export async function ledgerPlan(
   const { order, ingredients, base, sources } = kitchen;
   const from = dirname(resolve(ledgerFile));
   const model = (named: NamedModel): LedgerModel => ({
-    name: named.name,
+    name: stemOf(named),
     from: pathFrom(from, named.path),
     root: hashes.of(named.folder).root,
     components: componentsOf(hashes.of(named.folder)),
@@ -45,7 +48,6 @@ export async function ledgerPlan(
     return entries;
   };
   const results = await loras(kitchen.loras);
-  const parts = partsOf(kitchen);
   const plan: Plan = {
     tool: version,
     method: order.method ?? 'linear',
@@ -68,24 +70,51 @@ export async function ledgerPlan(
       }),
     ),
     ...(sources.length > 0 && { sources: sources.map(model) }),
-    ...(parts && { parts }),
     ...(results.length > 0 && { loras: results }),
   };
   refuseTwins(plan.ingredients); // now, rather than when all is written
-  return withoutOrder(plan);
+  const named = withOwnNames(plan);
+  const parts = partsOf(kitchen, named);
+  return withoutOrder({ ...named, ...(parts && { parts }) });
+}
+
+const stemOf = ({ path }: NamedModel): string => basename(path).replace(/\.safetensors$/i, '');
+
+/** Models of one name are told apart by their content, so that a ledger does not depend on the order of words. */
+function withOwnNames(plan: Plan): Plan {
+  const keyOf = (model: LedgerModel & Pick<LedgerIngredient, 'blocks' | 'loras'>): string =>
+    model.blocks === undefined && !model.loras
+      ? model.root
+      : createHash('sha256').update(contentOf(model)).digest('hex');
+  const all = [...plan.ingredients, ...(plan.base ? [plan.base] : []), ...(plan.sources ?? [])];
+  const own = <Model extends LedgerModel>(model: Model): Model => {
+    const key = keyOf(model);
+    const isAlone = all.every((other) => other.name !== model.name || keyOf(other) === key);
+    return isAlone ? model : { ...model, name: `${model.name}@${key.slice(0, 8)}` };
+  };
+  return {
+    ...plan,
+    ingredients: plan.ingredients.map(own),
+    ...(plan.base && { base: own(plan.base) }),
+    ...(plan.sources && { sources: plan.sources.map(own) }),
+  };
 }
 
 const factors = (blocks: Readonly<Record<string, { n: bigint; d: bigint }>>) =>
   Object.fromEntries(Object.entries(blocks).map(([block, factor]) => [block, formatFraction(factor)]));
 
-function partsOf({ order, ingredients, base, sources }: Kitchen): Plan['parts'] {
+function partsOf({ order, ingredients, base, sources, lenders }: Kitchen, plan: Plan): Plan['parts'] {
   if (!order.components) return undefined;
-  const all = [...ingredients, ...(base ? [base] : []), ...sources];
+  const names = new Map<string, string>([
+    ...sources.map(({ path }, i) => [path, plan.sources![i]!.name] as const),
+    ...(base ? [[base.path, plan.base!.name] as const] : []),
+    ...ingredients.map(({ path }, i) => [path, plan.ingredients[i]!.name] as const),
+  ]);
   return Object.fromEntries(
-    Object.entries(order.components).map(([part, from]) => [
-      part,
-      from === 'average' ? from : { from: all.find((model) => model.from === from)!.name },
-    ]),
+    Object.keys(order.components).map((part) => {
+      const lender = lenders.get(part as WeightedComponent);
+      return [part, lender ? { from: names.get(lender.path)! } : 'average'];
+    }),
   );
 }
 

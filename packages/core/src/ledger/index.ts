@@ -13,7 +13,7 @@ export {
   withoutIngredient,
 } from './change.js';
 export { checkLedger, receiptsOf } from './check.js';
-export { formatLedger, MAX_LEDGER_BYTES, parseLedger, parseReceipt } from './ledger.js';
+export { contentOf, formatLedger, MAX_LEDGER_BYTES, parseLedger, parseReceipt } from './ledger.js';
 export { inclusionPath, leafHash, merkleRoot, type Sha256, verifyInclusion } from './merkle.js';
 export {
   isPantryName,
