@@ -30,6 +30,20 @@ const MOST_THREADS = 8;
 
 /** The hashes of each job, in order. The first failure stops all. */
 export async function hashFiles(jobs: readonly HashJob[], options: PoolOptions = {}): Promise<FileHashes[]> {
+  const threads = options.threads ?? Math.min(MOST_THREADS, availableParallelism());
+  if (threads < 2 * jobs.length) return hashEach(jobs, options);
+  // With threads to spare the whole file and its ranges are hashed side by side, each at half of the work.
+  const halves = jobs.flatMap((job) => [
+    { ...job, ranges: [] },
+    { ...job, whole: false },
+  ]);
+  const { onProgress } = options;
+  const report = onProgress && ((done: number, total: number) => onProgress(done / 2, total / 2));
+  const hashes = await hashEach(halves, { ...options, ...(report && { onProgress: report }) });
+  return jobs.map((_, i) => ({ sha256: hashes[2 * i]!.sha256, ranges: hashes[2 * i + 1]!.ranges }));
+}
+
+async function hashEach(jobs: readonly HashJob[], options: PoolOptions): Promise<FileHashes[]> {
   const { signal, onProgress } = options;
   const total = jobs.reduce((sum, { size }) => sum + size, 0);
   const usual = total < WORTH_A_THREAD ? 0 : Math.min(MOST_THREADS, availableParallelism());

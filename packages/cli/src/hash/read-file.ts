@@ -16,6 +16,8 @@ export interface HashJob {
   readonly size: number;
   /** They may overlap, and need not cover the file. */
   readonly ranges: readonly Range[];
+  /** False to leave out the hash of the whole file, for another thread to compute. */
+  readonly whole?: boolean;
 }
 
 export interface FileHashes {
@@ -53,7 +55,7 @@ export async function hashFile(job: HashJob, onChunk: (bytes: number) => void): 
       const chunk = await next;
       if (at + CHUNK_BYTES < job.size) next = read(at + CHUNK_BYTES, buffers[turn]!);
       next.catch(() => undefined); // awaited in the next round, unless something else fails before
-      whole.update(chunk);
+      if (job.whole !== false) whole.update(chunk);
       ranges.update(chunk, at);
       onChunk(chunk.length);
     }
