@@ -164,10 +164,15 @@ describe('a companion', () => {
     recoverCompanion(path('a'), path('a.json'));
     expect(both()).toEqual(['new', 'about new']);
 
+    writeFileSync(ledger, 'about old');
+    await (await written('newest')).commit({ path: path('a.json'), content: 'about newest' });
+    recoverCompanion(path('a'), path('a.json'));
+    expect(both()).toEqual(['newest', 'about newest']);
+
     writeFileSync(ledger, 'about newer');
     writeFileSync(tmp, 'newer');
     recoverCompanion(path('a'), path('a.json'));
-    expect(both()).toEqual(['new', 'about new']);
+    expect(both()).toEqual(['newest', 'about newest']);
     expect(await removeOrphans(folder, { target: path('a') })).toEqual([tmp]);
     expect(names()).toEqual([expect.stringMatching(/^\.b/), 'a', 'a.json']);
   });

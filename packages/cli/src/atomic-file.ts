@@ -6,7 +6,7 @@ import { renameSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { DiskError } from '@diffusion-soup/core';
-import { exists, leftoversIn, remove, type TemporaryNames, temporaryNames, tidy } from './temporary.js';
+import { isGone, leftoversIn, remove, type TemporaryNames, temporaryNames, tidy } from './temporary.js';
 import { printable } from './text.js';
 
 export { removeOrphans } from './temporary.js';
@@ -128,7 +128,10 @@ class OpenFile implements AtomicWriter {
     try {
       await file.sync();
       await file.close();
-      if (companion) await writeNew(companion, ledger);
+      if (companion) {
+        recoverCompanion(this.path, companion.path); // or it would be taken for newer than ours
+        await writeNew(companion, ledger);
+      }
       // Opened before, so that little can go wrong after.
       parent = await openFolder(dirname(resolve(this.path)));
       renameSync(tmp, this.path);
@@ -187,7 +190,7 @@ async function writeNew({ path, content }: Companion, temporary: string): Promis
 export function recoverCompanion(path: string, companion: string): void {
   const full = resolve(path);
   for (const { kind, names, isAlive, isOurs } of leftoversIn(dirname(full), full)) {
-    if (kind !== 'ledger' || exists(names.tmp) || (isAlive && !isOurs)) continue;
+    if (kind !== 'ledger' || !isGone(names.tmp) || (isAlive && !isOurs)) continue;
     try {
       renameSync(names.ledger, companion);
     } catch (error) {

@@ -11,7 +11,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CancelledError, DiskError } from '@diffusion-soup/core';
 import { diskError, openFolder, unconfirmed, writeAll } from './atomic-file.js';
-import { discard, exists, type Leftover, leftoversIn, remove, removeOrphans, temporaryNames } from './temporary.js';
+import { discard, isGone, isThere, type Leftover, leftoversIn, remove, removeOrphans, temporaryNames } from './temporary.js';
 import { printable } from './text.js';
 
 export interface WrittenFile {
@@ -64,7 +64,7 @@ export async function writeFolderAtomic(
     await putInPlace(tmp, path, old);
   } catch (error) {
     // With the old folder out of its place, the new one is all there is to put there.
-    if (!exists(old)) await remove(tmp);
+    if (isGone(old)) await remove(tmp);
     throw error;
   }
   await discard(old, path);
@@ -132,22 +132,25 @@ async function putInPlace(tmp: string, target: string, old: string): Promise<voi
   }
 }
 
+const TAKEN = new Set(['ENOTEMPTY', 'EEXIST', 'EPERM']); // Windows has the last one for it
 const MOST_SWAPS = 8; // another process may put its own in place meanwhile
 
 /** New in, old out, with nothing in between; if that fails, old back in. */
 function swap(tmp: string, target: string, old: string): void {
+  let isOut = false;
   for (let turn = 1; ; turn++) {
     const refused = tryRename(tmp, target);
     if (!refused) return;
     // A folder that is empty has been replaced; one that is not has to go first.
-    const isTaken = ['ENOTEMPTY', 'EEXIST', 'EPERM'].includes(refused.code ?? '') && exists(target);
+    const isTaken = TAKEN.has(refused.code ?? '') && isThere(target);
     if (!isTaken || turn === MOST_SWAPS) {
-      const stuck = exists(old) && !exists(target) ? tryRename(old, target) : undefined;
-      throw stuck ? halfWay(tmp, target, old, refused) : diskError(target, refused);
+      const stuck = isOut ? tryRename(old, target) : undefined;
+      throw stuck && !TAKEN.has(stuck.code ?? '') ? halfWay(tmp, target, old, refused) : diskError(target, refused);
     }
-    if (exists(old)) tryRename(old, temporaryNames(target).tmp);
+    if (isOut) tryRename(old, temporaryNames(target).tmp);
     const kept = tryRename(target, old);
     if (kept && kept.code !== 'ENOENT') throw diskError(target, kept);
+    isOut = true;
   }
 }
 
@@ -179,19 +182,19 @@ const PATIENCE_MS = 2000;
  */
 export function recoverFolder(target: string): boolean {
   const path = restingPlace(target);
-  if (exists(path)) return true;
+  if (isThere(path)) return true;
   const olds = leftoversIn(dirname(path), path).filter(({ kind }) => kind === 'old');
   for (const one of olds) {
-    if (one.isAlive && !one.isOurs) waitUntil(() => exists(path) || !exists(one.path));
-    if (!exists(path)) finish(one, path);
+    if (one.isAlive && !one.isOurs) waitUntil(() => isThere(path) || isGone(one.path));
+    if (!isThere(path)) finish(one, path);
   }
-  return exists(path);
+  return isThere(path);
 }
 
 function finish({ names: { tmp, old } }: Leftover, path: string): void {
   for (const complete of [tmp, old]) {
     const refused = tryRename(complete, path);
-    if (!refused || exists(path)) return;
+    if (!refused || isThere(path)) return;
     if (refused.code === 'ENOENT') continue;
     const { message, facts } = diskError(path, refused);
     throw new DiskError(

@@ -7,7 +7,7 @@
  *              system - pid - started - random
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, readlinkSync, renameSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, renameSync, Stats } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -100,10 +100,10 @@ export async function removeOrphans(
   for (const { path, kind, names, stem, isAlive } of leftoversIn(folder, target)) {
     if (isAlive ?? !isOlder(path, olderThanMs)) continue;
     if (kind === 'ledger') continue;
-    if (kind === 'old' && (isShortened(stem) || !exists(join(folder, stem)))) continue;
-    if (kind === 'tmp' && exists(names.old)) continue;
+    if (kind === 'old' && (isShortened(stem) || !isThere(join(folder, stem)))) continue;
+    if (kind === 'tmp' && !isGone(names.old)) continue;
     // In this order: a ledger whose file has gone is one whose file was put in place.
-    if (kind === 'tmp' && exists(names.ledger) && !(await remove(names.ledger))) continue;
+    if (kind === 'tmp' && !isGone(names.ledger) && !(await remove(names.ledger))) continue;
     if (await (kind === 'old' ? discard(path, join(folder, stem)) : remove(path))) removed.push(path);
   }
   return removed;
@@ -136,12 +136,21 @@ export const remove = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Links count as what they are. */
-export const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+/** For sure: where the disk does not tell, it is neither there nor gone. Links count as what they are. */
+export const isThere = (path: string): boolean => facts(path) instanceof Stats;
+export const isGone = (path: string): boolean => facts(path) === undefined;
 
 function isOlder(path: string, ageMs: number): boolean {
-  const facts = lstatSync(path, { throwIfNoEntry: false });
-  return facts !== undefined && Date.now() - facts.mtimeMs > ageMs;
+  const found = facts(path);
+  return found instanceof Stats && Date.now() - found.mtimeMs > ageMs;
+}
+
+function facts(path: string): Stats | 'unknown' | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return 'unknown';
+  }
 }
 
 interface Owner {
