@@ -54,7 +54,7 @@ function readReport(/** @type {string} */ file) {
 }
 
 async function test(/** @type {string[]} */ args) {
-  const env = testEnvironment((await setup({ browser: true, tmux: true })).env);
+  const env = testEnvironment((await setup({ browser: true, tmux: true, redis: true })).env);
   const node = process.execPath;
   const check = [command('turbo'), 'run', 'check', '--continue', '--output-logs=errors-only'];
   const counts = sum([

@@ -14,10 +14,12 @@
  * @property {string | null} swiftShader  the driver file of an installed Chromium's software Vulkan
  * @property {boolean} browser            a Chromium is there
  * @property {boolean} tmux
+ * @property {boolean} redis              a redis-server, or Valkey's
  *
  * @typedef {object} Wants
  * @property {boolean} [browser]
  * @property {boolean} [tmux]
+ * @property {boolean} [redis]
  * @property {boolean} [system]           false: leave the system alone, only say what is missing
  *
  * @typedef {{ do: 'write', why: string, file: string, text: string }} Write
@@ -55,6 +57,7 @@ function missingPrograms(facts, wants) {
   const programs = [];
   if (wants.browser && !facts.browser) programs.push('chromium');
   if (wants.tmux && !facts.tmux) programs.push('tmux');
+  if (wants.redis && !facts.redis) programs.push('redis-server');
   return programs;
 }
 
@@ -122,6 +125,7 @@ function adviceWithoutApt(facts, programs) {
   }
   if (programs.includes('chromium')) lines.push('The browser tests need Chromium or Chrome on the PATH.');
   if (programs.includes('tmux')) lines.push('The terminal tests need tmux.');
+  if (programs.includes('redis-server')) lines.push('The queue tests need redis-server.');
   return lines;
 }
 

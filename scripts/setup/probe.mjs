@@ -102,6 +102,7 @@ export function gatherFacts(root, env = process.env) {
     swiftShader: swiftShaderDriver(),
     browser: findBrowser(env) !== null,
     tmux: findProgram(['tmux'], env) !== null,
+    redis: findProgram(['redis-server'], env) !== null,
     ...probeAdapter(root, env),
   };
 }

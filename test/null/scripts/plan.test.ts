@@ -13,8 +13,9 @@ const bareDebian: Facts = {
   swiftShader: null,
   browser: false,
   tmux: false,
+  redis: false,
 };
-const ready: Facts = { ...bareDebian, adapter: 'llvmpipe', browser: true, tmux: true };
+const ready: Facts = { ...bareDebian, adapter: 'llvmpipe', browser: true, tmux: true, redis: true };
 const kinds = (facts: Facts, wants = {}) => planSystem(facts, wants).map((action) => action.do);
 const told = (facts: Facts, wants = {}) =>
   planSystem(facts, wants).flatMap((action) => (action.do === 'tell' ? action.lines : []));
@@ -31,8 +32,8 @@ describe('nodeComplaint', () => {
 
 describe('planSystem', () => {
   it('does nothing when nothing is missing', () => {
-    expect(planSystem(ready, { browser: true, tmux: true })).toEqual([]);
-    expect(planSystem({ ...ready, browser: false, tmux: false })).toEqual([]);
+    expect(planSystem(ready, { browser: true, tmux: true, redis: true })).toEqual([]);
+    expect(planSystem({ ...ready, browser: false, tmux: false, redis: false })).toEqual([]);
   });
 
   it('takes Mesa from backports on Debian 12, from the mirror that the machine uses', () => {
@@ -55,9 +56,12 @@ describe('planSystem', () => {
   });
 
   it('installs programs apart from Mesa, so that one can fail without the other', () => {
-    const plan = planSystem(bareDebian, { browser: true, tmux: true });
+    const plan = planSystem(bareDebian, { browser: true, tmux: true, redis: true });
     expect(plan.map((action) => action.do)).toEqual(['write', 'apt', 'apt', 'apt', 'driver']);
-    expect(plan[3]).toMatchObject({ brings: 'programs', args: expect.arrayContaining(['chromium', 'tmux']) });
+    expect(plan[3]).toMatchObject({
+      brings: 'programs',
+      args: expect.arrayContaining(['chromium', 'tmux', 'redis-server']),
+    });
     expect(kinds({ ...ready, tmux: false }, { browser: true, tmux: true })).toEqual(['apt', 'apt']);
   });
 
@@ -80,7 +84,7 @@ describe('planSystem', () => {
   });
 
   it('gives advice where there is no apt', () => {
-    const wants = { browser: true, tmux: true };
+    const wants = { browser: true, tmux: true, redis: true };
     expect(told({ ...bareDebian, distribution: 'fedora', apt: false }, wants).join('\n')).toContain('Fedora');
     expect(told({ ...bareDebian, platform: 'darwin', apt: false }, wants).join('\n')).toContain('Metal');
     expect(told({ ...ready, platform: 'win32', apt: false }, wants)).toEqual([]);

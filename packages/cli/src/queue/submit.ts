@@ -6,7 +6,7 @@ import { openStore } from '../batch/open-store.js';
 import { type Plan, type Planned, planBatch } from '../batch/plan.js';
 import { knownResults, type Result } from '../batch/results.js';
 import { failedResult } from '../batch/run-batch.js';
-import { soupOpener } from '../batch/soups.js';
+import { type SoupOf, soupOpener } from '../batch/soups.js';
 import { type Survey, survey } from '../batch/survey.js';
 import type { BatchFlags } from '../commands/batch.js';
 import type { Output } from '../output.js';
@@ -24,14 +24,19 @@ interface Options extends BatchFlags {
   readonly queue: string;
 }
 
-export async function submitBatch(items: readonly Item[], flags: Options, output: Output): Promise<number> {
+export async function submitBatch(
+  items: readonly Item[],
+  flags: Options,
+  output: Output,
+  soupOf: SoupOf = soupOpener({ output }),
+): Promise<number> {
   const { format, quality, force, retryFailed, queueName } = flags;
   const { env, signal } = output.io;
   const redis = await connect(flags.queue);
   const board = openBoard(redis, queueName);
   try {
     const store = await openStore(flags.out, env);
-    const plan = await planBatch(items, { soupOf: soupOpener({ output }), format, name: flags.name });
+    const plan = await planBatch(items, { soupOf, format, name: flags.name });
     const mine: Pick<Plan, 'items' | 'refused'> = partOf(plan, flags.shard);
     const look = async (options: { force?: boolean } = {}): Promise<Survey> =>
       survey(mine.items, {

@@ -169,6 +169,8 @@ async function drawJobs(
   const { engine, leases, signal, onResult, onStatus, onNote, storeOf } = options;
   const inHand = new Map<string, { taken: Taken; store: Store }>();
   const finish = async (result: Result, taken: Taken, store: Store) => {
+    // Noted before it is settled: a worker that dies between the two leaves a job that is done again, not one that is lost.
+    if (result.status === 'done') await onResult(result, taken.job.data, store);
     const isOurs = await settleJob(taken.job, taken.token, result);
     leases.release(taken.job.id!);
     if (!isOurs) {
@@ -176,7 +178,7 @@ async function drawJobs(
       return;
     }
     count[result.status]++;
-    await onResult(result, taken.job.data, store);
+    if (result.status === 'failed') await onResult(result, taken.job.data, store);
   };
   const prepare = async (taken: Taken): Promise<{ planned: Planned; store: Store } | undefined> => {
     const { data } = taken.job;
