@@ -42,6 +42,7 @@ function open(state: State = begin()) {
     },
     log() {},
     restMs: 5,
+    patienceMs: 20,
   });
   app.start();
   const press = (...keys: (string | Press)[]) => {
@@ -173,6 +174,22 @@ describe('stopping', () => {
     expect(counts().started).toBe(2);
     expect(sent.slice(before).map(({ type }) => type)).toEqual(expect.arrayContaining(['inspect', 'order']));
   });
+});
+
+test('an engine that does not stop is given up for a new one, unless it is writing', async () => {
+  const work = { phase: 'drawing', done: 0, total: 9, queue: 0 } as const;
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 60));
+  const { press, tell, counts, app } = open();
+  tell({ type: 'work', work });
+  press(CTRL_C);
+  await pause();
+  expect(counts()).toMatchObject({ started: 2, closed: 1 });
+  expect(app.state.work).toBeUndefined();
+  expect(app.state.notice?.text).toContain('stopped');
+  tell({ type: 'work', work: { ...work, phase: 'writing' } });
+  press({ input: '', downArrow: true }, CTRL_C);
+  await pause();
+  expect(counts()).toMatchObject({ started: 2, closed: 1 });
 });
 
 test('models are looked at when they appear, against those in the soup', () => {

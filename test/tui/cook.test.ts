@@ -139,8 +139,14 @@ test('stopping ends everything, and says so', async () => {
   kitchen.cook.stop();
   expect(kitchen.told.at(-1)).toBe('stopped');
   kitchen.cook.order(order(job('c')));
+  await kitchen.step();
+  kitchen.cook.order(order());
+  kitchen.cook.stop();
   await kitchen.finish();
-  expect(kitchen.told.slice(-2)).toEqual(['picture c', 'idle']);
+  expect(kitchen.told.slice(-2)).toEqual(['stopped', 'idle']);
+  kitchen.cook.order(order(job('d')));
+  await kitchen.finish();
+  expect(kitchen.told.slice(-2)).toEqual(['picture d', 'idle']);
 });
 
 test('a failure is told, and does not keep the next order from being done', async () => {

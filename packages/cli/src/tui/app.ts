@@ -22,7 +22,10 @@ export interface World {
   remember(prompts: readonly string[]): void;
   quit(): void;
   log(...what: readonly unknown[]): void;
+  /** Without a key, after which a change is complete. */
   readonly restMs: number;
+  /** For work to stop by itself. */
+  readonly patienceMs: number;
 }
 
 export class App {
@@ -31,6 +34,7 @@ export class App {
   #ordered = '';
   #inspected = '';
   #rest: NodeJS.Timeout | undefined;
+  #patience: NodeJS.Timeout | undefined;
   readonly #listeners = new Set<() => void>();
 
   constructor(
@@ -50,12 +54,22 @@ export class App {
   }
 
   start(): void {
-    this.#engine ??= this.world.startEngine((event) => this.#happened(event));
+    this.#startEngine();
     this.#follow();
+  }
+
+  #startEngine(): void {
+    if (this.#engine) return;
+    // An engine that was given up may still have something to say.
+    const engine = this.world.startEngine((event) => {
+      if (this.#engine === engine) this.#happened(event);
+    });
+    this.#engine = engine;
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#rest);
+    clearTimeout(this.#patience);
     await this.#engine?.close();
   }
 
@@ -91,7 +105,7 @@ export class App {
         break;
       case 'redraw':
         this.#ordered = '';
-        this.#engine ??= this.world.startEngine((event) => this.#happened(event));
+        this.#startEngine();
         this.dispatch(meaning);
         this.#follow(true);
         break;
@@ -112,6 +126,19 @@ export class App {
     this.dispatch({ type: 'stop' });
     this.#engine?.send({ type: 'stop' });
     this.dispatch({ type: 'leave', armed: true });
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => this.#giveUp(), this.world.patienceMs);
+  }
+
+  /** A step may take long on a slow GPU: then its engine is given up for a new one, but for what is being written. */
+  #giveUp(): void {
+    if (!this.#state.work || this.#state.work.phase === 'writing') return;
+    void this.#engine?.close(0);
+    this.#engine = undefined;
+    this.#inspected = '';
+    this.dispatch({ type: 'engine', event: { type: 'ended' } });
+    this.dispatch({ type: 'engine', event: { type: 'stopped' } });
+    this.#startEngine();
   }
 
   #happened(event: EngineEvent): void {

@@ -27,6 +27,7 @@ export interface Launch {
 
 const FRAME_MS = 33;
 const REST_MS = 400;
+const PATIENCE_MS = 800;
 const MOST_PROMPTS_BYTES = 1_000_000;
 
 /** Runs until the user leaves; the exit code. */
@@ -55,6 +56,7 @@ export async function launch({ shards, env, signal }: Launch): Promise<number> {
     quit: () => leave(0),
     log: log.write,
     restMs: REST_MS,
+    patienceMs: PATIENCE_MS,
   });
   const mode = linear ? 'none' : pictureMode(stdout, env);
   const write = (text: string) => void stdout.write(text);

@@ -33,10 +33,10 @@ export function startEngine({ folder, log, onEvent }: EngineOptions): Engine {
     send(command: Command) {
       if (child.connected) child.send(command, () => {});
     },
-    async close() {
+    async close(graceMs = GRACE_MS) {
       isClosing = true;
       if (child.connected) child.send({ type: 'stop' } satisfies Command, () => child.disconnect());
-      const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
       await ended;
       clearTimeout(timer);
     },

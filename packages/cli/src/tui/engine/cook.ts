@@ -26,6 +26,7 @@ export class Cook {
   readonly #tasks: KeepTask[] = [];
   #now: { readonly abort: AbortController; readonly isKept: boolean } | undefined;
   #isBusy = false;
+  #isStopping = false;
 
   constructor(
     private readonly stove: Stove,
@@ -49,6 +50,8 @@ export class Cook {
   stop(): void {
     this.#order = undefined;
     this.#tasks.length = 0;
+    // Work that a newer order has ended already may still be at its last step.
+    this.#isStopping = this.#now !== undefined;
     this.#now?.abort.abort('stop');
     if (!this.#now) this.tell({ type: 'stopped' });
   }
@@ -101,7 +104,8 @@ export class Cook {
       if (!abort.signal.aborted) this.tell({ type: 'failed', message: messageOf(error) });
     } finally {
       this.#now = undefined;
-      if (abort.signal.reason === 'stop') this.tell({ type: 'stopped' });
+      if (this.#isStopping) this.tell({ type: 'stopped' });
+      this.#isStopping = false;
     }
   }
 }

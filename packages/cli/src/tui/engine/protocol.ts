@@ -110,6 +110,6 @@ export type Presets = Readonly<Record<string, Readonly<Record<string, number>>>>
 /** The screen's side of the engine. */
 export interface Engine {
   send(command: Command): void;
-  /** Ends it, at once if it does not answer. */
-  close(): Promise<void>;
+  /** Ends it: what it does it may finish for so long, by default for a moment. */
+  close(graceMs?: number): Promise<void>;
 }
