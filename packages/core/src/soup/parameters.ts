@@ -11,7 +11,7 @@ import { show, type Tensor } from '../gpu/graph.js';
 import { storageBytes } from '../gpu/plan.js';
 import type { Matrix } from '../ops/weights.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
-import { averageOf, type Blend, checkBlend, isFloat } from './blend.js';
+import { type Average, averageOf, type Blend, checkBlend, isFloat } from './blend.js';
 import { type Piece, pieceBytes, stagedBytes } from './staging.js';
 
 /** A place in the checkpoint: `w.at('down_blocks', 0).at('conv1').matrix(...)`. */
@@ -58,6 +58,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   checkBlend(blend);
   const weights = blend.ingredients[0]!;
   const parameters: Parameter[] = [];
+  const held = new Map<Parameter, Average>();
   let bytes = 0;
 
   function find(key: string, accepted: readonly (readonly number[])[]): void {
@@ -143,16 +144,25 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
         { tensor: unused[0], file: weights.name, count: unused.length },
       );
     },
-    load: (from, options) => load(gpu, parameters, from, options),
+    load: (from, options) => load(gpu, parameters, held, from, options),
     destroy() {
       for (const { buffer } of parameters) gpu.destroyBuffer(buffer);
     },
   };
 }
 
-async function load(gpu: Gpu, parameters: readonly Parameter[], blend: Blend, options: LoadOptions = {}) {
+/** `held` is what each parameter is the average of: what would be the same again is neither read nor averaged. */
+async function load(
+  gpu: Gpu,
+  parameters: readonly Parameter[],
+  held: Map<Parameter, Average>,
+  blend: Blend,
+  options: LoadOptions = {},
+) {
   const { signal, onProgress } = options;
-  const inFileOrder = [...parameters].sort((a, b) => position(blend, a) - position(blend, b));
+  const changed = parameters.filter((parameter) => !isSame(held.get(parameter), averageOf(blend, parameter.key)));
+  for (const parameter of changed) held.delete(parameter); // until it is there, in case that this is broken off
+  const inFileOrder = changed.sort((a, b) => position(blend, a) - position(blend, b));
   const pieces = inFileOrder.flatMap((parameter) => cut(parameter, blend));
   const total = pieces.reduce((sum, piece) => sum + pieceBytes(piece), 0);
   let done = 0;
@@ -161,6 +171,14 @@ async function load(gpu: Gpu, parameters: readonly Parameter[], blend: Blend, op
     onProgress?.(done, total);
   }
   await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'loading weights');
+  for (const parameter of changed) held.set(parameter, averageOf(blend, parameter.key));
+}
+
+/** Of the same numbers, by the same weights. Ingredients that are opened again are not taken for the same. */
+function isSame(a: Average | undefined, b: Average): boolean {
+  if (!a || a.q !== b.q || a.result !== b.result || a.terms.length !== b.terms.length) return false;
+  if (a.allowNonFinite !== b.allowNonFinite || a.keepZeroSign !== b.keepZeroSign) return false;
+  return a.terms.every(({ info, p }, i) => info === b.terms[i]!.info && p === b.terms[i]!.p);
 }
 
 const position = (blend: Blend, { key }: Parameter): number => blend.ingredients[0]!.tensors.get(key)?.offset ?? 0;
