@@ -115,7 +115,7 @@ export async function planSingleFile(gpu: Gpu, recipe: OpenRecipe, options: Cook
     );
     const configs: Record<string, unknown> = {};
     for (const [part, { from }] of cooked) configs[part] = await from[0]!.config(part);
-    if (scheduler) configs.scheduler = await scheduler.config('scheduler');
+    if (scheduler) configs.scheduler = await schedulerJson(scheduler);
     const file: PlannedFile = {
       path: '',
       kind: 'averaged',
@@ -130,6 +130,14 @@ export async function planSingleFile(gpu: Gpu, recipe: OpenRecipe, options: Cook
     await close();
     throw error;
   }
+}
+
+/** A folder may name the scheduler's class in its index alone, which a single file has not. */
+async function schedulerJson({ config, index }: ModelFolder): Promise<unknown> {
+  const json = await config('scheduler');
+  const name = index?.components.get('scheduler');
+  const isNamed = typeof json !== 'object' || json === null || '_class_name' in json;
+  return isNamed || name === undefined ? json : { _class_name: name, ...json };
 }
 
 async function partsToLayOut(cooked: ReadonlyMap<WeightedComponent, CookedPart>): Promise<SingleFileParts> {
