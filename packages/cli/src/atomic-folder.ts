@@ -11,7 +11,16 @@ import { mkdir, open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CancelledError, DiskError } from '@diffusion-soup/core';
 import { diskError, openFolder, unconfirmed, writeAll } from './atomic-file.js';
-import { discard, isGone, isThere, type Leftover, leftoversIn, remove, removeOrphans, temporaryNames } from './temporary.js';
+import {
+  discard,
+  isGone,
+  isThere,
+  type Leftover,
+  leftoversIn,
+  remove,
+  removeOrphans,
+  temporaryNames,
+} from './temporary.js';
 import { printable } from './text.js';
 
 export interface WrittenFile {
