@@ -44,6 +44,7 @@ describe('the four forms say the same', () => {
     const manifest = (text: string) => readManifest(text, 'stdin').items.length;
     expect(manifest('{"prompt": "a", "model": "x"}\n{"prompt": "b", "model": "x"}')).toBe(2);
     expect(manifest('- prompt: a\n- prompt: b')).toBe(2);
+    expect(manifest('{"items": [{"prompt": "a", "model": "x"}], "defaults": {}}')).toBe(1);
   });
 
   test('an item has the defaults of generate, and a seed that stays', async () => {

@@ -52,13 +52,14 @@ export function kindOf(file: string, text: string): Kind {
   const ending = /\.(ya?ml|json|jsonl|ndjson|csv)$/i.exec(file)?.[1]?.toLowerCase();
   if (ending) return ending === 'yml' ? 'yaml' : ending === 'ndjson' ? 'jsonl' : (ending as Kind);
   const first = text.split('\n').find((line) => line.trim() !== '') ?? '';
-  return /^\s*\{.*\}\s*$/.test(first) && isJson(first) ? 'jsonl' : 'yaml';
+  return isItemLine(first) ? 'jsonl' : 'yaml';
 }
 
-function isJson(text: string): boolean {
+/** A whole JSON object that is an item, not a manifest in one line. */
+function isItemLine(text: string): boolean {
   try {
-    JSON.parse(text);
-    return true;
+    const value: unknown = JSON.parse(text);
+    return isMap(value) && !['items', 'axes', 'defaults', 'wildcards'].some((key) => key in value);
   } catch {
     return false;
   }
