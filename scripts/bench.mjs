@@ -1,20 +1,13 @@
-/** `npm run bench`: from a bare checkout to a table of what the kernels and the models take. */
+/** `npm run bench` and `npm run bench:merge`: from a bare checkout to a table of what kernels, models and merging take. */
 import { join } from 'node:path';
 import { HELP, parseOptions, UsageError } from '../test/bench/options.mjs';
 import { command, quietEnv, root, run, runQuietly } from './run.mjs';
 import { exitWith, setup } from './setup.mjs';
 
 async function bench(/** @type {string[]} */ args) {
-  try {
-    if (parseOptions(args).help) {
-      console.log(HELP);
-      return 0;
-    }
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`bench: ${error.message}\n\n${HELP}`);
-    return 2;
-  }
+  const isMerge = args[0] === 'merge'; // which reads its own options
+  const refused = isMerge ? undefined : explain(args);
+  if (refused !== undefined) return refused;
   const { env: driver } = await setup();
   const env = { ...process.env, ...quietEnv, ...driver };
   const built = await runQuietly(
@@ -23,7 +16,21 @@ async function bench(/** @type {string[]} */ args) {
     { env, logName: 'build' },
   );
   if (built !== 0) return built;
-  return run(process.execPath, [join(root, 'test/bench/main.mjs'), ...args], { env });
+  const [script, ...rest] = isMerge ? ['test/bench/merge.mjs', ...args.slice(1)] : ['test/bench/main.mjs', ...args];
+  return run(process.execPath, [join(root, script), ...rest], { env });
+}
+
+/** The exit code where there is nothing to measure. */
+function explain(/** @type {string[]} */ args) {
+  try {
+    if (!parseOptions(args).help) return undefined;
+    console.log(HELP);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`bench: ${error.message}\n\n${HELP}`);
+    return 2;
+  }
 }
 
 bench(process.argv.slice(2)).then((code) => process.exit(code), exitWith);

@@ -1,5 +1,5 @@
 /** `soup merge`: several models in, their soup out, as a diffusers folder or as a single file. */
-import { formatBytes, type MergePlan } from '@diffusion-soup/core';
+import { formatBytes, type MergePlan, UsageError } from '@diffusion-soup/core';
 import { type Command, Option } from 'commander';
 import { type CommonFlags, parseBytes, withCommonFlags } from '../flags.js';
 import { openGpuFor } from '../gpu.js';
@@ -16,7 +16,8 @@ interface MergeFlags extends CommonFlags, RecipeFlags {
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly adapter?: string;
-  readonly staging?: number;
+  readonly hostMemory?: number;
+  readonly memory?: number;
   readonly maxShardSize?: number;
   readonly check: boolean;
   readonly keepSum?: boolean;
@@ -42,11 +43,8 @@ export function mergeCommand(program: Command, run: Run): void {
     .option('--keep-sum', 'keep the integer sums, so that add and remove read one shard only (4 bytes a weight)')
     .option('--dry-run', 'check everything, say what would be written, and write nothing')
     .option('--max-shard-size <size>', 'divide weights that are larger among several files, as 5GB', parseBytes)
-    .option(
-      '--staging <size>',
-      'memory for what is on its way to the GPU, as 256MiB (default: 32MiB, four times)',
-      parseBytes,
-    )
+    .option('--host-memory <size>', 'the most memory for what is on its way, as 512MiB (default: 192MiB)', parseBytes)
+    .option('--memory <size>', 'the most GPU memory to use, as 1GB', parseBytes)
     .addOption(new Option('--no-check', 'do not look at every number before work begins'))
     .option('--adapter <name>', "part of a GPU's name, to choose one of several");
   withCommonFlags(command)
@@ -73,17 +71,26 @@ Examples:
 }
 
 async function merge(kitchen: Kitchen, flags: MergeFlags, output: Output): Promise<void> {
-  const { out: target, force = false, dryRun = false, adapter, staging, maxShardSize, check, keepSum } = flags;
+  const {
+    out: target,
+    force = false,
+    dryRun = false,
+    adapter,
+    hostMemory,
+    memory,
+    maxShardSize,
+    check,
+    keepSum,
+  } = flags;
   const settings = {
     force,
     skipAdmission: !check,
     ...(keepSum && { keepSum }),
-    // Three buffers on the host and one on the device share what was given.
-    ...(staging !== undefined && { stagingBytes: Math.ceil(staging / 4) }),
+    ...stagingWithin(hostMemory, memory),
     ...(maxShardSize !== undefined && { maxShardBytes: maxShardSize }),
   };
   await checkTarget(target, kitchen, settings);
-  const { gpu } = await openGpuFor({ adapter });
+  const { gpu } = await openGpuFor({ adapter, ...(memory !== undefined && { budget: memory }) });
   const prepared = await prepareSoup(gpu, kitchen, target, settings, output);
   const { plan, admitted } = prepared;
   try {
@@ -113,6 +120,18 @@ async function merge(kitchen: Kitchen, flags: MergeFlags, output: Output): Promi
     await plan.close();
   }
 }
+
+/** Three buffers that are read into and three that are written from lie in the host's memory, two in the GPU's. */
+function stagingWithin(host = Number.POSITIVE_INFINITY, device = Number.POSITIVE_INFINITY) {
+  const bytes = Math.floor(Math.min(host / 6, device / 8));
+  if (!Number.isFinite(bytes)) return {};
+  if (bytes < LEAST_STAGING) {
+    throw new UsageError(`${formatBytes(Math.min(host, device))} are too little to merge with; give 8MiB or more`);
+  }
+  return { stagingBytes: bytes };
+}
+
+const LEAST_STAGING = 2 ** 20;
 
 /** What becomes of each part, in a line each. */
 function explain({ components, missing, dropped, arithmetic }: MergePlan, output: Output): void {

@@ -4,6 +4,7 @@ import {
   componentRoot,
   type Gpu,
   layOutFile,
+  type MergedFile,
   mergeSafetensors,
   type PlacedPart,
   type PlannedFile,
@@ -20,6 +21,8 @@ export interface ContentOptions {
   readonly metadata: Readonly<Record<string, string>>;
   /** Bytes of a staging buffer on the GPU. */
   readonly stagingBytes?: number;
+  /** Called with the number of tensors that have gone by since. */
+  readonly onTensors?: (count: number) => void;
 }
 
 /** The hashes of the tensors that are computed, by the blend they are of. */
@@ -41,9 +44,27 @@ export function contentOf(gpu: Gpu, file: PlannedFile, options: ContentOptions, 
   const merged = layOutFile(file.tensors, { ...(own && { metadata: own }), ...(file.sums && { sums: file.sums }) });
   const pieces = mergeSafetensors(gpu, merged, { signal, ...(stagingBytes !== undefined && { stagingBytes }) });
   const parts = file.sums ? [] : placedParts(merged);
-  return hashed(merged.size, parts, pieces, ({ blend, key: name, dtype, shape }, dataHash) => {
-    hashes.set(blend, [...(hashes.get(blend) ?? []), { name, dtype, shape, dataHash }]);
-  });
+  return hashed(
+    merged.size,
+    parts,
+    counted(merged, pieces, options),
+    ({ blend, key: name, dtype, shape }, dataHash) => {
+      hashes.set(blend, [...(hashes.get(blend) ?? []), { name, dtype, shape, dataHash }]);
+    },
+  );
+}
+
+/** Passes on a file's bytes, and counts its tensors. */
+async function* counted(file: MergedFile, pieces: AsyncIterable<Uint8Array>, { onTensors }: ContentOptions) {
+  const ends = placedParts(file).map(({ end }) => end);
+  let [at, next] = [0, 0];
+  for await (const piece of pieces) {
+    yield piece;
+    at += piece.length;
+    const before = next;
+    while (next < ends.length && ends[next]! <= at) next++;
+    if (next > before) onTensors?.(next - before);
+  }
 }
 
 async function* text(content: string) {

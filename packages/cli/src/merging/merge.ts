@@ -78,12 +78,20 @@ export async function writeMerge(
   const begun = performance.now();
   const line = byteProgress();
   const computed: ComputedHashes = new Map();
+  const all = plan.files.reduce(
+    (sum, file) => sum + (file.kind === 'averaged' ? file.tensors.reduce((n, { parts }) => n + parts.length, 0) : 0),
+    0,
+  );
+  let tensors = 0;
   const { files, bytes } = await writeModel(gpu, plan, target, {
     signal: output.io.signal,
     metadata,
     ...(stagingBytes !== undefined && { stagingBytes }),
     computed,
-    onProgress: (done, total) => output.status(`merging ${title}: ${line(done, total)}`),
+    onTensors: (count) => {
+      tensors += count;
+    },
+    onProgress: (done, total) => output.status(`merging ${title}: ${line(done, total)}, ${tensors} of ${all} tensors`),
     ledger(written, nameOf) {
       const roots = new Map<WeightedComponent, string>();
       for (const [part, { blend }] of plan.cooked) {
