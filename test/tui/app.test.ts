@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { App } from '../../packages/cli/src/tui/app.ts';
 import type { Command, EngineEvent, Order } from '../../packages/cli/src/tui/engine/protocol.ts';
-import { openRecipe } from '../../packages/cli/src/tui/keep.ts';
+import { openRecipe, recipeFor } from '../../packages/cli/src/tui/keep.ts';
 import type { Press } from '../../packages/cli/src/tui/keys.ts';
 import type { State } from '../../packages/cli/src/tui/state/state.ts';
 import { scratch } from '../support/cli.ts';
@@ -79,7 +79,7 @@ describe('pictures', () => {
     expect(orders().map(efforts)).toEqual([['sketch', 'full']]);
     press('>', '>');
     expect(orders()).toHaveLength(3);
-    expect(orders()[2].jobs[1].soup).toEqual([
+    expect(orders()[2].jobs[1].soup.portions).toEqual([
       { id: 'noto', weight: 0.8 },
       { id: 'ink', weight: 0.4 },
     ]);
@@ -220,7 +220,7 @@ describe('saving', () => {
     session.type(out.in('mine'));
     await saved(session);
     expect(session.app.state.kept).toEqual([{ what: 'saved', path: out.in('mine.yaml') }]);
-    const shards = await openRecipe(out.in('mine.yaml'));
+    const { shards } = await openRecipe(out.in('mine.yaml'));
     expect(shards.map(({ id, weight }) => [id, weight])).toEqual([
       ['noto', 0.6],
       ['ink', 0.3333],
@@ -278,10 +278,12 @@ describe('saving', () => {
       type: 'keep',
       task: {
         type: 'merge',
-        soup: [
-          { id: 'noto', weight: 0.6 },
-          { id: 'ink', weight: 0.4 },
-        ],
+        soup: {
+          portions: [
+            { id: 'noto', weight: 0.6 },
+            { id: 'ink', weight: 0.4 },
+          ],
+        },
         folder: out.in('soup'),
       },
     });
@@ -328,17 +330,27 @@ test('prompts are remembered from one session to the next', () => {
   expect(remembered).toEqual([['new', 'old']]);
 });
 
-test.each([
-  [
-    'ingredients:\n  - noto\n  - model: ink\n    weight: 1/2\n',
-    [
-      ['noto', 1],
-      ['ink', 0.5],
-    ],
-  ],
-])('a recipe is opened: %j', async (text, expected) => {
+test('a recipe is opened, with its base and the hashes that it asks for, and saved with them again', async () => {
+  const root = 'ab'.repeat(32);
+  const text = `ingredients:\n  - noto\n  - model: ink\n    weight: 1/2\n    root: ${root}\nbase: ./base\n`;
   writeFileSync(out.in('r.yaml'), text);
-  expect((await openRecipe(out.in('r.yaml'))).map(({ id, weight }) => [id, weight])).toEqual(expected);
+  const opened = await openRecipe(out.in('r.yaml'));
+  expect(opened.base).toBe('./base');
+  expect(opened.shards.map((one) => [one.id, one.weight, one.root])).toEqual([
+    ['noto', 1, undefined],
+    ['ink', 0.5, root],
+  ]);
+  const { orders, press, copied } = open(begin(opened));
+  expect(orders()[0].jobs[0].soup).toEqual({
+    base: './base',
+    portions: [
+      { id: 'noto', weight: 1 },
+      { id: 'ink', weight: 0.5, root },
+    ],
+  });
+  press('>', 'y');
+  expect(copied[0]).toContain('--base ./base');
+  expect(recipeFor(opened)).toMatchObject({ base: './base', ingredients: [{}, { root }] });
 });
 
 test('a recipe of more than an average is refused, with what to do', async () => {

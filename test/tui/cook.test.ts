@@ -6,9 +6,14 @@ import type { EngineEvent, Job, KeepTask, Order } from '../../packages/cli/src/t
 import { FIRST_PICTURE } from '../../packages/cli/src/tui/state/picture.ts';
 import { drawn } from './support.tsx';
 
-const job = (key: string, effort: Job['effort'] = 'full'): Job => ({ key, effort, soup: [], picture: FIRST_PICTURE });
+const job = (key: string, effort: Job['effort'] = 'full'): Job => ({
+  key,
+  effort,
+  soup: { portions: [] },
+  picture: FIRST_PICTURE,
+});
 const order = (...jobs: Job[]): Order => ({ jobs, restMs: 20 });
-const task = (folder: string): KeepTask => ({ type: 'merge', soup: [], folder });
+const task = (folder: string): KeepTask => ({ type: 'merge', soup: { portions: [] }, folder });
 
 /** Takes a step whenever it is told to, and looks at its signal at each. */
 function fakeKitchen() {

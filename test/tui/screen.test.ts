@@ -171,14 +171,16 @@ describe('commands', () => {
   });
 
   test('name models so that they are understood again', () => {
-    expect(modelArguments([{ id: 'noto', weight: 1 }])).toEqual(['noto']);
+    expect(modelArguments({ portions: [{ id: 'noto', weight: 1 }] })).toEqual(['noto']);
     expect(
-      modelArguments([
-        { id: 'a+b', weight: 1 },
-        { id: 'c', weight: 0.5 },
-      ]),
+      modelArguments({
+        portions: [
+          { id: 'a+b', weight: 1 },
+          { id: 'c', weight: 0.5 },
+        ],
+      }),
     ).toEqual([...['a+b', 'c', '--weights', '1,0.5']]);
-    expect(modelArguments([{ id: 'a', weight: 1, blocks: { BASE: 1, M00: 0.5 } }])).toEqual([
+    expect(modelArguments({ portions: [{ id: 'a', weight: 1, blocks: { BASE: 1, M00: 0.5 } }] })).toEqual([
       ...['a', '--blocks', 'a=BASE:1,M00:0.5'],
     ]);
     const picture = { prompt: 'x', negative: 'y z', sampler: 'euler' as const };

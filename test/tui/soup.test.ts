@@ -134,7 +134,7 @@ describe('jobs', () => {
 
   test('with block weights every shard has a table: one alone would mean something else', () => {
     const soup = soupOf([shard('a', 0.5), shard('b', 0.5, { blocks: { M00: 0.5 } })])!;
-    expect(soup.map(({ blocks }) => blocks)).toEqual([{ BASE: 1 }, { BASE: 1, M00: 0.5 }]);
+    expect(soup.portions.map(({ blocks }) => blocks)).toEqual([{ BASE: 1 }, { BASE: 1, M00: 0.5 }]);
   });
 });
 

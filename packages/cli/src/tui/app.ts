@@ -168,7 +168,7 @@ export class App {
     const { picture } = doc.present;
     const isThere = ({ key }: Job) => pictureOf(this.#state, key) !== undefined;
     if (sheet && screen === 'compare') {
-      const all = sheet.cells.flatMap(({ shards }) => wantedOf({ shards, picture })?.full ?? []);
+      const all = sheet.cells.flatMap(({ shards }) => wantedOf({ ...doc.present, shards })?.full ?? []);
       const jobs = uniqueJobs(all).filter((job) => !isThere(job));
       // What is done is part of the name: an order is not given anew for every picture that comes.
       return jobs.length > 0 ? { name: all.map(({ key }) => key).join(' '), order: { jobs, restMs: 0 } } : NOTHING;
@@ -226,7 +226,8 @@ export class App {
   }
 
   #saveCheckpoint(path: string): void {
-    const soup = soupOf(this.#state.doc.present.shards);
+    const { shards, base } = this.#state.doc.present;
+    const soup = soupOf(shards, base);
     if (soup) this.#engine?.send({ type: 'keep', task: { type: 'merge', soup, folder: resolve(path) } });
     else this.#complain('there is nothing in the soup yet: put a shard in first');
   }

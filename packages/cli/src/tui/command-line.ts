@@ -1,7 +1,7 @@
 /** What to type for what is on the screen. */
 import { printable } from '../text.js';
 import { soupOf } from './engine/jobs.js';
-import type { Portion } from './engine/protocol.js';
+import type { Soup } from './engine/protocol.js';
 import type { Doc } from './state/state.js';
 
 /** As a shell reads it: plain words as they are, all else between quotes. */
@@ -9,7 +9,7 @@ export const quoted = (word: string): string =>
   /^[\w./:@%+=,-]+$/.test(word) ? word : `'${printable(word).replaceAll("'", "'\\''")}'`;
 
 /** A soup as arguments of `soup merge` and `soup generate`. */
-export function modelArguments(soup: readonly Portion[]): string[] {
+export function modelArguments({ portions: soup, base }: Soup): string[] {
   const isPlain = soup.every(({ id }) => !/[+:\s]/.test(id));
   const models = isPlain
     ? [soup.map(({ id, weight }) => (soup.length === 1 ? id : `${id}:${weight}`)).join('+')]
@@ -24,13 +24,13 @@ export function modelArguments(soup: readonly Portion[]): string[] {
         ]
       : [],
   );
-  return [...models, ...tables];
+  return [...models, ...tables, ...(base === undefined ? [] : ['--base', base])];
 }
 
 export function commandOf(doc: Doc, recipe?: string): string {
   const { prompt, negative, seed, steps, sampler, guidance } = doc.picture;
   const words = [
-    ...['soup', 'generate', ...(recipe ? [recipe] : modelArguments(soupOf(doc.shards) ?? []))],
+    ...['soup', 'generate', ...(recipe ? [recipe] : modelArguments(soupOf(doc.shards, doc.base) ?? { portions: [] }))],
     ...['-p', prompt, ...(negative ? ['-n', negative] : [])],
     ...['--seed', String(seed), '--steps', String(steps)],
     ...(sampler ? ['--sampler', sampler] : []),

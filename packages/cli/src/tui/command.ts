@@ -4,10 +4,12 @@ import type { Command } from 'commander';
 import type { Io } from '../output.js';
 import { modelsIn } from '../pantry/models.js';
 import { locate, pantry, parseRecipe } from '../recipe.js';
+import { isRecipeFile } from '../recipe-file.js';
 import type { Run } from '../run.js';
 import { quoted } from './command-line.js';
 import { openRecipe } from './keep.js';
-import { newShard, rounded, type Shard } from './state/soup.js';
+import { newShard, rounded } from './state/soup.js';
+import type { Doc } from './state/state.js';
 import { leaveTerminal } from './terminal.js';
 
 export function tuiCommand(program: Command, run: Run): void {
@@ -43,28 +45,29 @@ function refusal(recipe = 'noto+ink'): UsageError {
 }
 
 async function open(recipe: string | undefined, io: Io): Promise<number> {
-  const shards = await shardsOf(recipe, io.env);
+  const begin = await beginningOf(recipe, io.env);
   process.env.NODE_ENV ??= 'production'; // React's other half checks itself at every frame
   const { launch } = await import('./launch.js');
-  return launch({ shards, env: process.env, signal: io.signal });
+  return launch({ ...begin, env: process.env, signal: io.signal });
 }
 
 /** The recipe's shards first and in the soup, then what else is in the pantry. */
-async function shardsOf(recipe: string | undefined, env: Io['env']): Promise<readonly Shard[]> {
+async function beginningOf(recipe: string | undefined, env: Io['env']): Promise<Pick<Doc, 'shards' | 'base'>> {
   const names = (await modelsIn(pantry(env))).map(({ name }) => name);
-  const chosen = recipe === undefined ? [] : await chosenBy(recipe, env);
-  const others = names.filter((name) => !chosen.some(({ id }) => id === name));
-  return [...chosen, ...others.map(newShard)];
+  const chosen = recipe === undefined ? { shards: [] } : await chosenBy(recipe, env);
+  const others = names.filter((name) => !chosen.shards.some(({ id }) => id === name));
+  return { ...chosen, shards: [...chosen.shards, ...others.map(newShard)] };
 }
 
-async function chosenBy(recipe: string, env: Io['env']): Promise<readonly Shard[]> {
-  if (/\.(ya?ml|json)$/i.test(recipe)) return openRecipe(recipe);
+async function chosenBy(recipe: string, env: Io['env']): Promise<Pick<Doc, 'shards' | 'base'>> {
+  if (isRecipeFile(recipe)) return openRecipe(recipe);
   const named = parseRecipe([recipe], undefined, env);
   // A model that is not there is refused here, where its name can be corrected.
   for (const { name } of named) await locate(name, env);
-  return named.map(({ name, weight }) => ({
+  const shards = named.map(({ name, weight }) => ({
     ...newShard(name),
     on: true,
     weight: rounded(fractionToNumber(weight)),
   }));
+  return { shards };
 }

@@ -1,46 +1,27 @@
 /** What is kept of a soup as files, and what is opened of them again. */
 import { existsSync } from 'node:fs';
-import { copyFile, readFile, stat } from 'node:fs/promises';
+import { copyFile, stat } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
-import {
-  CheckpointError,
-  formatRecipe,
-  fractionToNumber,
-  parseFraction,
-  parseRecipe,
-  type Recipe,
-  UsageError,
-} from '@diffusion-soup/core';
+import { type Fraction, formatRecipe, fractionToNumber, type Recipe, UsageError } from '@diffusion-soup/core';
 import { diskError, writeFileAtomic } from '../atomic-file.js';
 import { freePath, makeFolder, slug } from '../picture-file.js';
+import { besideFile, readRecipeFile } from '../recipe-file.js';
 import { printable } from '../text.js';
 import { soupOf } from './engine/jobs.js';
-import { tableOf } from './engine/order.js';
+import { recipeOf } from './engine/order.js';
 import type { Drawn } from './engine/protocol.js';
-import { newShard, rounded, type Shard } from './state/soup.js';
+import { newShard, rounded } from './state/soup.js';
 import type { Doc, KeepTarget } from './state/state.js';
 
-const LARGEST_RECIPE = 1_000_000;
-
-/** The soup as a recipe that every command takes. */
-export function recipeOf({ shards }: Pick<Doc, 'shards'>): Recipe {
-  const soup = soupOf(shards);
+export function recipeFor({ shards, base }: Pick<Doc, 'shards' | 'base'>): Recipe {
+  const soup = soupOf(shards, base);
   if (!soup) throw new UsageError('there is nothing in the soup yet: put a shard in first');
-  return {
-    method: 'linear',
-    ingredients: soup.map(({ id, weight, blocks }) => ({
-      model: id,
-      weight: parseFraction(weight),
-      ...(blocks && { blocks: tableOf(blocks) }),
-    })),
-    parameters: {},
-    normalize: true,
-  };
+  return recipeOf(soup);
 }
 
 /** Names that are free, so that nothing is overwritten unless somebody types its name. */
 export function suggestion(target: KeepTarget, { shards, picture }: Doc, folder = '.'): string {
-  const names = (soupOf(shards) ?? []).map(({ id }) => slug(id));
+  const names = (soupOf(shards)?.portions ?? []).map(({ id }) => slug(id));
   const soup = names.length > 0 && names.length <= 3 ? names.join('-') : 'soup';
   if (target === 'add' || target === 'remove') return '';
   if (target === 'picture') return freePath({ folder: join(folder, 'out') }, picture.prompt, picture.seed);
@@ -52,7 +33,7 @@ export function suggestion(target: KeepTarget, { shards, picture }: Doc, folder 
 }
 
 export async function saveRecipe(path: string, doc: Doc): Promise<string> {
-  const text = formatRecipe(recipeOf(doc));
+  const text = formatRecipe(recipeFor(doc));
   const target = resolve(extname(path) === '' ? `${path}.yaml` : path);
   await refuseTaken(target);
   await makeFolder(dirname(target));
@@ -77,27 +58,26 @@ async function refuseTaken(path: string): Promise<void> {
 }
 
 /** The shards of a recipe's file, all of them in the soup. */
-export async function openRecipe(path: string): Promise<readonly Shard[]> {
-  const facts = await stat(path).catch((error: unknown) => {
-    throw diskError(path, error, 'read');
-  });
-  if (!facts.isFile() || facts.size > LARGEST_RECIPE) {
-    throw new CheckpointError(`${printable(path)} is no recipe: not a file, or too large.`, { file: path });
-  }
-  const recipe = parseRecipe(await readFile(path, 'utf8'), { file: path });
-  if (recipe.method !== 'linear' || !recipe.normalize || recipe.loras || recipe.components || recipe.dtype) {
+export async function openRecipe(path: string): Promise<Pick<Doc, 'shards' | 'base'>> {
+  const recipe = besideFile(await readRecipeFile(path), path);
+  const { ingredients, base, method, normalize, loras, components, dtype } = recipe;
+  const isPlain = method === 'linear' && normalize && Object.keys(recipe.parameters).length === 0;
+  const isMore = loras ?? components ?? dtype ?? ingredients.some((one) => one.loras || typeof one.blocks === 'string');
+  if (!isPlain || isMore) {
     throw new UsageError(
       `${printable(path)}: weights can be turned of plain averages; this recipe has more than that. Draw with it by ` +
         `"soup generate ${printable(path)}".`,
     );
   }
-  return recipe.ingredients.map(({ model, weight, blocks }) => ({
+  const shards = ingredients.map(({ model, weight, blocks, root }) => ({
     ...newShard(model),
     on: true,
     weight: rounded(fractionToNumber(weight)),
-    blocks:
-      typeof blocks === 'object'
-        ? Object.fromEntries(Object.entries(blocks).map(([name, factor]) => [name, rounded(fractionToNumber(factor))]))
-        : {},
+    blocks: numbersOf(typeof blocks === 'object' ? blocks : {}),
+    ...(root !== undefined && { root }),
   }));
+  return { shards, ...(base !== undefined && { base }) };
 }
+
+const numbersOf = (blocks: Readonly<Record<string, Fraction>>): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(blocks).map(([name, factor]) => [name, rounded(fractionToNumber(factor))]));

@@ -12,14 +12,12 @@ import { createInput } from './input.js';
 import { openLog, stateFolder } from './log.js';
 import { DELETE_KITTY_PICTURES, placementsOf } from './placements.js';
 import { createLinearPainter, createPainter, type Painter } from './screen.js';
-import type { Shard } from './state/soup.js';
-import { initialState } from './state/state.js';
+import { type Doc, initialState } from './state/state.js';
 import { enterTerminal, isLinear } from './terminal.js';
 import { type AppProps, App as AppView } from './views/App.js';
 import { type Theme, themeOf } from './views/theme.js';
 
-export interface Launch {
-  readonly shards: readonly Shard[];
+export interface Launch extends Pick<Doc, 'shards' | 'base'> {
   readonly env: NodeJS.ProcessEnv;
   /** Aborted by a signal of the system, whose name is the reason. */
   readonly signal: AbortSignal;
@@ -31,7 +29,7 @@ const PATIENCE_MS = 800;
 const MOST_PROMPTS_BYTES = 1_000_000;
 
 /** Runs until the user leaves; the exit code. */
-export async function launch({ shards, env, signal }: Launch): Promise<number> {
+export async function launch({ env, signal, ...begin }: Launch): Promise<number> {
   const { stdin, stdout } = process;
   const log = openLog(env);
   const linear = isLinear(env);
@@ -43,7 +41,7 @@ export async function launch({ shards, env, signal }: Launch): Promise<number> {
   const { promise: left, resolve: leave } = deferred<number>();
   const size = () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
 
-  const app = new App(initialState({ shards, size: size(), prompts: readPrompts(history) }), {
+  const app = new App(initialState({ ...begin, size: size(), prompts: readPrompts(history) }), {
     startEngine: (onEvent) => startEngine({ folder, log: log.file, onEvent }),
     copy(text) {
       const sequence = clipboardText(text, env);

@@ -19,7 +19,7 @@ export function tilesOf(state: State, layout: Layout): readonly Tile[] {
   if (sheet) {
     const areas = cellAreas(layout, sheet.columns, sheet.cells.length, 2);
     return sheet.cells.map(({ label, shards }, i) => {
-      const wanted = wantedOf({ shards, picture: doc.present.picture });
+      const wanted = wantedOf({ ...doc.present, shards });
       const picture = wanted && (pictureOf(state, wanted.full.key) ?? pictureOf(state, wanted.sketch.key));
       return { label, area: areas[i], isFocused: i === state.cell, ...(picture && { picture }) };
     });

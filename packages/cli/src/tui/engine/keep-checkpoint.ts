@@ -1,10 +1,12 @@
 /** Soups on the disk: `soup merge`, `add` and `remove` themselves, so that nobody can tell who wrote what. */
-import { basename } from 'node:path';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { SoupError } from '@diffusion-soup/core';
+import { formatRecipe, SoupError } from '@diffusion-soup/core';
 import type { Io } from '../../output.js';
-import { modelArguments } from '../command-line.js';
 import type { Doing } from './cook.js';
+import { recipeOf } from './order.js';
 import type { KeepTask, Kept } from './protocol.js';
 
 export async function keepCheckpoint(task: KeepTask, env: Io['env'], { tell, signal }: Doing): Promise<Kept> {
@@ -25,16 +27,23 @@ export async function keepCheckpoint(task: KeepTask, env: Io['env'], { tell, sig
     },
   };
   working();
-  const exitCode = await run([...wordsOf(task), '--json'], { stdout, stderr, env, signal });
+  const scratch = await mkdtemp(join(tmpdir(), 'soup-'));
+  const exitCode = await wordsOf(task, scratch)
+    .then((words) => run([...words, '--json'], { stdout, stderr, env, signal }))
+    .finally(() => rm(scratch, { recursive: true, force: true }));
   if (exitCode !== 0) throw new SoupError(said.replace(/^soup: /, ''));
   const { root, receiptFile } = JSON.parse(answer) as { root?: string; receiptFile?: string };
   return { what: nameOf(task), path: folder, ...(root && { root }), ...(receiptFile && { receipt: receiptFile }) };
 }
 
-function wordsOf(task: KeepTask): string[] {
+/** By a recipe, since words cannot say all of it. */
+async function wordsOf(task: KeepTask, scratch: string): Promise<string[]> {
   switch (task.type) {
-    case 'merge':
-      return ['merge', ...modelArguments(task.soup), '--out', task.folder];
+    case 'merge': {
+      const file = join(scratch, 'soup.yaml');
+      await writeFile(file, formatRecipe(recipeOf(task.soup)));
+      return ['merge', file, '--out', task.folder];
+    }
     case 'add':
       return ['add', task.folder, task.shard.id, '--weight', String(task.shard.weight)];
     case 'remove':

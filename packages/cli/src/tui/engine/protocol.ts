@@ -10,13 +10,21 @@ export interface Portion {
   readonly id: string;
   readonly weight: number;
   readonly blocks?: Readonly<Record<string, number>>;
+  /** The content hash that it must have. */
+  readonly root?: string;
+}
+
+export interface Soup {
+  readonly portions: readonly Portion[];
+  /** Where parts come from that no portion has; found by itself when it is not named. */
+  readonly base?: string;
 }
 
 /** One picture to draw. */
 export interface Job {
   /** Equal for equal pictures. */
   readonly key: string;
-  readonly soup: readonly Portion[];
+  readonly soup: Soup;
   readonly picture: PictureSettings;
   /** A sketch has few steps, and is drawn while things are still being turned. */
   readonly effort: 'sketch' | 'full';
@@ -32,7 +40,7 @@ export interface Order {
 /** Something that is written, which a turned slider does not cancel. */
 export type KeepTask =
   /** The soup as a new checkpoint. */
-  | { readonly type: 'merge'; readonly soup: readonly Portion[]; readonly folder: string }
+  | { readonly type: 'merge'; readonly soup: Soup; readonly folder: string }
   /** A shard into a soup that has a ledger, or out of it. */
   | { readonly type: 'add'; readonly shard: Portion; readonly folder: string }
   | { readonly type: 'remove'; readonly shard: Portion; readonly folder: string };

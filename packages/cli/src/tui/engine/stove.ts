@@ -26,7 +26,7 @@ import { recipeOf } from '../../recipe.js';
 import type { Doing, Stove, Tell } from './cook.js';
 import { keepCheckpoint } from './keep-checkpoint.js';
 import { kitchenOrder, tableOf } from './order.js';
-import type { Drawn, Inspected, Job, KeepTask, Kept, Portion, Presets } from './protocol.js';
+import type { Drawn, Inspected, Job, KeepTask, Kept, Presets, Soup } from './protocol.js';
 
 const PARTS: Readonly<Record<WeightedComponent, string>> = { text_encoder: 'text encoder', unet: 'UNet', vae: 'VAE' };
 
@@ -101,7 +101,7 @@ export class GpuStove implements Stove {
     return join(this.folder, effort === 'sketch' ? 'sketch.png' : `${key}.png`);
   }
 
-  async #prepared(soup: readonly Portion[], opened: OpenGpu, { tell, signal, queue }: Doing): Promise<Model> {
+  async #prepared(soup: Soup, opened: OpenGpu, { tell, signal, queue }: Doing): Promise<Model> {
     const blended = JSON.stringify(soup);
     if (this.#loaded && this.#loaded.blended === blended) return this.#loaded.model;
     const report = (phase: 'loading' | 'blending') => (part: WeightedComponent, done: number, total: number) =>
@@ -111,8 +111,8 @@ export class GpuStove implements Stove {
     } else {
       const loaded = this.#loaded;
       loaded.blended = undefined;
-      const of = (id: string) => soup.find((portion) => portion.id === id);
-      const tables = soup.some(({ blocks }) => blocks);
+      const of = (id: string) => soup.portions.find((portion) => portion.id === id);
+      const tables = soup.portions.some(({ blocks }) => blocks);
       await loaded.model.reblend(
         loaded.ids.map((id) => of(id)?.weight ?? 0),
         {
@@ -127,7 +127,7 @@ export class GpuStove implements Stove {
   }
 
   async #load(
-    soup: readonly Portion[],
+    soup: Soup,
     opened: OpenGpu,
     signal: AbortSignal,
     onProgress: (part: WeightedComponent, done: number, total: number) => void,
@@ -143,7 +143,7 @@ export class GpuStove implements Stove {
       onProgress('unet', 0, 0);
       const { ingredients, ...settings } = kitchen.open;
       const model = await loadModel(opened.gpu, ingredients, { ...settings, signal, onProgress });
-      this.#loaded = { ids: soup.map(({ id }) => id), kitchen, model };
+      this.#loaded = { ids: soup.portions.map(({ id }) => id), kitchen, model };
       this.#tellMemory(opened);
       this.#tellBlocks(model.unet.config);
     } catch (error) {
@@ -174,7 +174,7 @@ export class GpuStove implements Stove {
   async #problemOf(opened: OpenGpu, ids: readonly string[]): Promise<string | undefined> {
     let kitchen: Kitchen | undefined;
     try {
-      kitchen = await openKitchen(kitchenOrder(ids.map((id) => ({ id, weight: 1 }))), this.#output());
+      kitchen = await openKitchen(kitchenOrder({ portions: ids.map((id) => ({ id, weight: 1 })) }), this.#output());
       await checkParts(opened, kitchen);
       return undefined;
     } catch (error) {
@@ -216,22 +216,24 @@ async function checkParts({ gpu }: OpenGpu, { open }: Kitchen): Promise<void> {
  * Whether a loaded model can become a soup by other weights alone: shards that are not in the soup weigh nothing. They
  * must be UNets only, or they would lend the soup parts that it does not have without them.
  */
-function canHold({ ids, kitchen }: Loaded, soup: readonly Portion[]): boolean {
-  if (!soup.every(({ id }) => ids.includes(id))) return false;
+function canHold({ ids, kitchen }: Loaded, soup: Soup): boolean {
+  const { portions, base } = soup;
+  if (kitchen.order.base !== base || !portions.every(({ id }) => ids.includes(id))) return false;
   return kitchen.ingredients.every(
     ({ folder }, i) =>
-      soup.some(({ id }) => id === ids[i]) || [...folder.components].every((component) => component === 'unet'),
+      portions.some(({ id }) => id === ids[i]) || [...folder.components].every((component) => component === 'unet'),
   );
 }
 
 /** What a picture says it is of: the soup's shards alone. */
-function recipeFor(soup: readonly Portion[], { ids, kitchen }: Loaded) {
+function recipeFor(soup: Soup, { ids, kitchen }: Loaded) {
   const pathOf = (id: string) => kitchen.ingredients[ids.indexOf(id)].path;
   return recipeOf(
-    soup.map(({ id, weight, blocks }) => ({
+    soup.portions.map(({ id, weight, blocks, root }) => ({
       path: pathOf(id),
       weight: parseFraction(weight),
       ...(blocks && { blocks: tableOf(blocks) }),
+      ...(root && { root }),
     })),
     kitchen.base?.path,
   );

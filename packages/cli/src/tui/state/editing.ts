@@ -77,10 +77,10 @@ function submitted(state: State): State {
       const shard = shardAt(state);
       if (!shard) return closed;
       const next = weighed(shards, shard.id, parseWeight(line.text));
-      return { ...closed, doc: changed(state.doc, { shards: next, picture }) };
+      return { ...closed, doc: changed(state.doc, { ...state.doc.present, shards: next }) };
     }
     if (!isField(target)) return closed;
-    const doc = changed(state.doc, { shards, picture: typedField(picture, target, line.text) });
+    const doc = changed(state.doc, { ...state.doc.present, picture: typedField(picture, target, line.text) });
     return isText(target) ? { ...closed, doc, prompts: remembered(state.prompts, line.text) } : { ...closed, doc };
   } catch (error) {
     if (!(error instanceof SoupError)) throw error;

@@ -155,19 +155,20 @@ export const withDoc = (state: State, doc: Doc, by?: string): State => ({
 });
 
 function turn(state: State, by: 1 | -1, coarse: boolean): State {
-  const { shards, picture } = state.doc.present;
+  const { present } = state.doc;
+  const { shards, picture } = present;
   const step = by * (coarse ? COARSE : FINE);
   const shard = shardAt(state);
   if (state.screen === 'blocks') {
     const name = state.blocks.names[state.blocks.at];
     if (!shard || name === undefined) return state;
     const next = blockTurned(shards, shard.id, name, by * (coarse ? 0.25 : 0.05));
-    return withDoc(state, { shards: next, picture }, `turn ${shard.id} ${name}`);
+    return withDoc(state, { ...present, shards: next }, `turn ${shard.id} ${name}`);
   }
-  if (shard) return withDoc(state, { shards: turned(shards, shard.id, step), picture }, `turn ${shard.id}`);
+  if (shard) return withDoc(state, { ...present, shards: turned(shards, shard.id, step) }, `turn ${shard.id}`);
   const field = fieldAt(state);
   if (!field) return state;
-  return withDoc(state, { shards, picture: turnedField(picture, field, by, coarse) }, `turn ${field}`);
+  return withDoc(state, { ...present, picture: turnedField(picture, field, by, coarse) }, `turn ${field}`);
 }
 
 const wrapped = (at: number, length: number): number => (length > 0 ? (at + length) % length : 0);

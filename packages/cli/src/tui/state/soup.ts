@@ -11,6 +11,8 @@ export interface Shard {
   readonly locked: boolean;
   /** Factors by block of the UNet; 1 for those that are missing. */
   readonly blocks: Readonly<Record<string, number>>;
+  /** The content hash that a recipe asks for. */
+  readonly root?: string;
 }
 
 export const FIRST_WEIGHT = 0.5;

@@ -11,6 +11,8 @@ import type { TextLine } from './text-line.js';
 export interface Doc {
   readonly shards: readonly Shard[];
   readonly picture: PictureSettings;
+  /** Where parts come from that no shard has, if a recipe names it. */
+  readonly base?: string;
 }
 
 export type Screen = 'kitchen' | 'blocks' | 'compare' | 'keep' | 'help';
@@ -69,15 +71,16 @@ export interface State {
 export interface Beginning {
   readonly shards: readonly Shard[];
   readonly picture?: Partial<PictureSettings>;
+  readonly base?: string;
   readonly size: State['size'];
   readonly prompts?: readonly string[];
 }
 
-export function initialState({ shards, picture, size, prompts = [] }: Beginning): State {
+export function initialState({ shards, picture, base, size, prompts = [] }: Beginning): State {
   return {
     size,
     screen: 'kitchen',
-    doc: historyOf<Doc>({ shards, picture: { ...FIRST_PICTURE, ...picture } }),
+    doc: historyOf<Doc>({ shards, picture: { ...FIRST_PICTURE, ...picture }, ...(base !== undefined && { base }) }),
     row: 0,
     blocks: { names: [], presets: {}, at: 0 },
     inspected: {},
@@ -104,8 +107,8 @@ export interface Wanted {
 }
 
 /** The pictures of a soup, in both efforts; undefined when there is no soup to draw. */
-export function wantedOf({ shards, picture }: Doc): Wanted | undefined {
-  const soup = soupOf(shards);
+export function wantedOf({ shards, picture, base }: Doc): Wanted | undefined {
+  const soup = soupOf(shards, base);
   return soup && { full: jobOf(soup, picture, 'full'), sketch: jobOf(soup, picture, 'sketch') };
 }
 
