@@ -1,12 +1,15 @@
-/** `npm run bench` and `npm run bench:merge`: from a bare checkout to a table of what kernels, models and merging take. */
+/** `npm run bench`, `bench:merge` and `bench:batch`: from a bare checkout to what kernels, models, merging and batches take. */
 import { join } from 'node:path';
 import { HELP, parseOptions, UsageError } from '../test/bench/options.mjs';
 import { command, quietEnv, root, run, runQuietly } from './run.mjs';
 import { exitWith, setup } from './setup.mjs';
 
+/** Scripts that read their own options. */
+const OWN = ['merge', 'batch'];
+
 async function bench(/** @type {string[]} */ args) {
-  const isMerge = args[0] === 'merge'; // which reads its own options
-  const refused = isMerge ? undefined : explain(args);
+  const own = OWN.find((name) => name === args[0]);
+  const refused = own ? undefined : explain(args);
   if (refused !== undefined) return refused;
   const { env: driver } = await setup();
   const env = { ...process.env, ...quietEnv, ...driver };
@@ -16,7 +19,7 @@ async function bench(/** @type {string[]} */ args) {
     { env, logName: 'build' },
   );
   if (built !== 0) return built;
-  const [script, ...rest] = isMerge ? ['test/bench/merge.mjs', ...args.slice(1)] : ['test/bench/main.mjs', ...args];
+  const [script, ...rest] = own ? [`test/bench/${own}.mjs`, ...args.slice(1)] : ['test/bench/main.mjs', ...args];
   return run(process.execPath, [join(root, script), ...rest], { env });
 }
 
