@@ -86,16 +86,16 @@ describe.skipIf(!hasTmux)('in a terminal', () => {
     await keep('3', 'apple.png');
     await keep('2', 'my-soup');
     const { root } = /root +(?<root>[0-9a-f]{64})/.exec(await t.shows(/root +[0-9a-f]{64}/))!.groups!;
-    t.keys('Tab', 'Tab'); // from noto past paragon to twemoji
+    t.keys('Tab', 'Tab'); // to the first shard, then to the second
     t.keys('5');
     await t.shows('leave as it was');
     t.keys('Enter');
-    await t.shows(/added twemoji +\S*my-soup/);
+    await t.shows(/added fluent +\S*my-soup/);
     t.keys('6');
     await t.shows('leave as it was');
     t.keys('Enter');
-    await t.shows(/removed twemoji +\S*my-soup/);
-    const receipt = readdirSync(out.path).find((name) => /^my-soup\.removed-twemoji-.*\.json$/.test(name));
+    await t.shows(/removed fluent +\S*my-soup/);
+    const receipt = readdirSync(out.path).find((name) => /^my-soup\.removed-fluent-.*\.json$/.test(name));
     expect(receipt).toBeDefined();
     t.keys('4');
     await t.shows('copied:');
