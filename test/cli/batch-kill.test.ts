@@ -1,11 +1,11 @@
 /** Batches whose process is killed, as a machine that loses its power does: every item once, and no torn file. */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { isWholePng } from '../../packages/cli/src/batch/verify.ts';
-import { buildCli, scratch } from '../support/cli.ts';
+import { buildCli, scratch, startSoup } from '../support/cli.ts';
 
 vi.setConfig({ testTimeout: 600_000 });
 
@@ -100,4 +100,34 @@ test(`killed at ${KILLS} random points, a batch of ${ITEMS} is drawn once and wh
   // The kills were where they count.
   expect(midway).toBeGreaterThan(KILLS / 2);
   expect(finished).toBeGreaterThan(1);
+});
+
+test('the same with the engine: killed three times, 8 pictures are drawn once and whole', async () => {
+  const folder = room();
+  const [manifest, out] = [join(folder, 'm.yaml'), join(folder, 'p')];
+  writeFileSync(
+    manifest,
+    'axes: {model: [noto, ink], seed: 1..4}\ndefaults: {prompt: x, steps: 1, size: 64, guidance: 1}\n',
+  );
+  const args = ['batch', manifest, '-o', out];
+  for (const more of [1, 2, 1]) {
+    const before = pictures(out).length;
+    const { child, ended } = startSoup(args);
+    while (pictures(out).length < before + more && child.exitCode === null) await sleep(2);
+    child.kill('SIGKILL');
+    await ended;
+    checkWhole(out);
+  }
+  const there = pictures(out).length;
+  const { code, stdout } = await startSoup([...args, '--json']).ended;
+  const summary = JSON.parse(stdout.trim().split('\n').at(-1)!);
+  expect([code, summary]).toMatchObject([0, { total: 8, done: 8 - there, skipped: there, failed: 0 }]);
+  expect(there).toBeGreaterThanOrEqual(4);
+  const noted = readFileSync(join(out, 'results.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).path);
+  expect(noted.sort()).toEqual(pictures(out).sort());
+  expect(noted).toHaveLength(8);
+  checkWhole(out);
 });

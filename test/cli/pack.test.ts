@@ -48,7 +48,7 @@ const node = (...args: string[]) =>
     cwd: room.path,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, SOUP_PANTRY: PANTRY, XDG_CACHE_HOME: room.in('cache') },
+    env: { ...process.env, SOUP_PANTRY: PANTRY },
   });
 
 test('the command runs', () => {
