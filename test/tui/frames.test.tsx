@@ -16,7 +16,10 @@ const BLOCKS = ['BASE', 'IN00', 'IN01', 'IN02', 'M00', 'OUT00', 'OUT01', 'OUT02'
 
 const ready = (more: Parameters<typeof begin>[0] = {}): State => acted(begin(more), ...MACHINE);
 const withPicture = (state: State): State =>
-  acted(state, engine({ type: 'picture', picture: drawn(wantedOf(state.doc.present)!.full.key) }));
+  acted(
+    state,
+    engine({ type: 'picture', picture: drawn(wantedOf(state.doc.present)!.full.key, { path: '/pictures/apple.png' }) }),
+  );
 
 describe('kitchen', () => {
   test('at first', () => {
@@ -67,7 +70,7 @@ describe('kitchen', () => {
         .:=+*#@
         .:=+*#@
         .:=+*#@                                        picture · 1.3 s
-                                                       /pictures/dfaf14cca53ebde5.png
+                                                       /pictures/apple.png
 
        ready
        llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
@@ -95,6 +98,19 @@ describe('kitchen', () => {
     `);
   });
 
+  test('at work, with something to say', () => {
+    const work = { phase: 'drawing', effort: 'full', done: 7, total: 20, queue: 0 } as const;
+    const notice = { kind: 'note', text: 'copied: soup generate noto' } as const;
+    const state = acted(ready({ size: SMALL }), engine({ type: 'work', work }), { type: 'notice', notice });
+    expect(frameOf(state).split('\n').slice(-3)).toMatchInlineSnapshot(`
+      [
+        " ━━━━━━────────── drawing, step 7 of 20, 4.1 s left",
+        " copied: soup generate noto",
+        " ←→ turn  space on/off  0-9 type  = equal  ? all keys",
+      ]
+    `);
+  });
+
   test('with an earlier picture, a locked weight, and weights that do not add up to 1', () => {
     const state = acted(
       withPicture(ready({ size: SMALL })),
@@ -113,7 +129,7 @@ describe('kitchen', () => {
          negative  none                        ..:--=++**#%%@
          seed      42      steps     20        ..:--=++**#%%@
          sampler   own     guidance  7       an earlier soup · 1…
-                                             …faf14cca53ebde5.png
+                                             /pictures/apple.png
        ready
        llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
        ←→ turn  space on/off  0-9 type  = equal  ? all keys"
@@ -166,7 +182,7 @@ describe('kitchen', () => {
   test('without models, and with more than fit', () => {
     expect(frameOf(ready({ size: SMALL, shards: [] }))).toMatchInlineSnapshot(`
       " Soup          Kitchen  b Blocks  c Compare  s Save  ? Keys
-         The pantry is empty: + adds a mod…
+         Empty pantry: + adds a model.
          Space puts a shard into the soup.
        ▸ prompt    red apple
          negative  none
@@ -284,7 +300,7 @@ describe('blocks', () => {
        ▸ ink    ▄▄  ▄▄ ▃▃ ▆▆  ▄▄  ▄▄ ▄▄ ▄▄
 
          IN02 of ink: 1.50
-         A factor scales the weight of a shard in th…
+         Factors scale a shard by block.
 
 
                                                                no picture yet
@@ -310,7 +326,7 @@ describe('blocks', () => {
        ▸ noto   ▄▄  ▄▄ ▄▄ ▄▄  ▄▄  ▄▄ ▄▄ ▄▄
          ink    ▄▄  ▄▄ ▄▄ ▄▄  ▄▄  ▄▄ ▄▄ ▄▄
          BASE of noto: 1.00
-         A factor scales the weight of a s…     no picture yet
+         Factors scale a shard by block.        no picture yet
 
 
 
@@ -567,29 +583,30 @@ test('a console without these characters gets others', () => {
   `);
 });
 
-test.each(
-  [60, 61, 79, 80, 100, 132, 220].flatMap((columns) => [15, 16, 21, 22, 24, 40, 70].map((rows) => ({ columns, rows }))),
-)('no screen is larger than $columns x $rows', (size) => {
-  const many = Array.from({ length: 40 }, (_, i) =>
-    shard(`a shard with a long name ${i}`, i % 3 === 0 ? 0.3 : undefined),
-  );
-  const state = acted(
-    withPicture(ready({ size, shards: many })),
-    engine({ type: 'blocks', names: BLOCKS, presets: {} }),
-    ...Array.from({ length: 30 }, (_, i) =>
-      engine({
-        type: 'kept',
-        kept: { what: 'saved', path: `/a/long/path/${'x'.repeat(300)}/${i}`, root: 'b'.repeat(64) },
-      }),
-    ),
-    { type: 'flip' },
-  );
-  for (const screen of ['kitchen', 'blocks', 'compare', 'keep', 'help'] as const) {
-    for (const kind of [undefined, 'sweep', 'grid', 'without'] as const) {
-      const sheet = kind ? [{ type: 'sheet', kind } as const] : [];
-      const lines = frameOf(acted(state, ...sheet, { type: 'screen', screen })).split('\n');
-      expect(lines.length).toBeLessThan(size.rows);
-      expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(size.columns);
+test.each([60, 79, 100, 220].flatMap((columns) => [15, 16, 21, 22, 60].map((rows) => ({ columns, rows }))))(
+  'no screen is larger than $columns x $rows',
+  (size) => {
+    const many = Array.from({ length: 40 }, (_, i) =>
+      shard(`a shard with a long name ${i}`, i % 3 === 0 ? 0.3 : undefined),
+    );
+    const state = acted(
+      withPicture(ready({ size, shards: many })),
+      engine({ type: 'blocks', names: BLOCKS, presets: {} }),
+      ...Array.from({ length: 30 }, (_, i) =>
+        engine({
+          type: 'kept',
+          kept: { what: 'saved', path: `/a/long/path/${'x'.repeat(300)}/${i}`, root: 'b'.repeat(64) },
+        }),
+      ),
+      { type: 'flip' },
+    );
+    for (const screen of ['kitchen', 'blocks', 'compare', 'keep', 'help'] as const) {
+      for (const kind of [undefined, 'sweep', 'grid', 'without'] as const) {
+        const sheet = kind ? [{ type: 'sheet', kind } as const] : [];
+        const lines = frameOf(acted(state, ...sheet, { type: 'screen', screen })).split('\n');
+        expect(lines.length).toBeLessThan(size.rows);
+        expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(size.columns);
+      }
     }
-  }
-});
+  },
+);

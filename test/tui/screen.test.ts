@@ -160,6 +160,9 @@ describe('pictures that the terminal draws', () => {
     expect(pictureMode({ isTTY: true }, { ...env, TMUX: '1' }, { graphics })).toBe('256');
     const { image } = drawn('x');
     expect(terminalPicture(image, { columns: 10, rows: 5, mode: 'sixel' })).toContain('"1;1;16;16');
+    expect(terminalPicture(image, { columns: 10, rows: 5, mode: 'sixel', enlarge: true })).toContain('"1;1;80;80');
+    expect(terminalPicture(image, { columns: 10, rows: 5, mode: 'kitty' })).toContain('c=2,r=1');
+    expect(terminalPicture(image, { columns: 10, rows: 5, mode: 'kitty', enlarge: true })).toContain('c=10,r=5');
   });
 });
 

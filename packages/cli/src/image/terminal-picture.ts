@@ -16,21 +16,23 @@ export interface TerminalPictureOptions {
   readonly columns: number;
   readonly rows: number;
   readonly mode: PictureMode;
+  /** In modes in which the terminal draws: up to the whole space, instead of no larger than it is. */
+  readonly enlarge?: boolean;
 }
 
 /** Pixels of a character in most terminals; Sixel knows only pixels. A smaller picture is what comes of a wrong guess. */
 const CELL = { width: 8, height: 16 } as const;
 
-/** The picture as lines without a newline after the last; empty in mode 'none'. A picture is never enlarged. */
-export function terminalPicture(picture: Picture, { columns, rows, mode }: TerminalPictureOptions): string {
+/** The picture as lines without a newline after the last; empty in mode 'none'. A picture is not enlarged unasked. */
+export function terminalPicture(picture: Picture, { columns, rows, mode, enlarge }: TerminalPictureOptions): string {
   if (mode === 'none' || columns < 1 || rows < 1) return '';
   if (mode === 'kitty' || mode === 'iterm2') {
-    const cells = fit(picture, columns, rows * 2, 8);
+    const cells = fit(picture, columns, rows * 2, enlarge ? 1 : 8);
     const size = { columns: cells.width, rows: Math.ceil(cells.height / 2) };
     return mode === 'kitty' ? kitty(picture, size) : iterm2(picture, size);
   }
   if (mode === 'sixel') {
-    const { width, height } = fit(picture, columns * CELL.width, rows * CELL.height);
+    const { width, height } = fit(picture, columns * CELL.width, rows * CELL.height, enlarge ? 1 / 16 : 1);
     return sixel(shrink(picture, width, height));
   }
   if (mode === 'ascii') {

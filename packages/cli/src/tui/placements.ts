@@ -29,7 +29,7 @@ function placed(picture: Drawn, area: Area, mode: PictureMode): Placement {
   const size = `${columns}x${rows} ${mode}`;
   const texts = made.get(picture) ?? new Map<string, string>();
   made.set(picture, texts);
-  const text = texts.get(size) ?? terminalPicture(opaque(picture.image), { columns, rows, mode });
+  const text = texts.get(size) ?? terminalPicture(opaque(picture.image), { columns, rows, mode, enlarge: true });
   texts.set(size, text);
   return { column, row, key: `${picture.key} ${size}`, text };
 }

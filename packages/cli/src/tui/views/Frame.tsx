@@ -116,7 +116,9 @@ function focusedProblem({ doc, row, inspected }: State): string | undefined {
 
 export function MachineLine({ state, width }: { readonly state: State; readonly width: number }) {
   const { glyphs } = useTheme();
-  const { machine, memory, secondsPerStep } = state;
+  const { machine, memory, secondsPerStep, work, notice } = state;
+  // While the line above tells of the work, there is no other place for this.
+  if (work && notice) return <Text wrap="truncate-end">{` ${printable(notice.text)}`}</Text>;
   const parts = machine
     ? [
         printable(machine.adapter).slice(0, Math.max(10, width - 48)),
