@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -46,6 +46,10 @@ for (const name of names) {
 const files = names.map((name) => join(folder, name, 'unet/diffusion_pytorch_model.safetensors'));
 const each = statSync(files[0]).size;
 const cache = join(folder, 'cache');
+// Mesa keeps compiled shaders below the same folder; they are not what is measured.
+const shaders =
+  process.env.MESA_SHADER_CACHE_DIR ??
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'mesa_shader_cache');
 const out = join(folder, 'soup');
 
 const rows = [];
@@ -85,7 +89,9 @@ const soup = (/** @type {string[]} */ ...more) =>
       '-q',
       ...more,
     ];
-    const child = spawn(process.execPath, args, { env: { ...process.env, XDG_CACHE_HOME: cache } });
+    const child = spawn(process.execPath, args, {
+      env: { ...process.env, XDG_CACHE_HOME: cache, MESA_SHADER_CACHE_DIR: shaders },
+    });
     let [peak, said] = [0, ''];
     const look = setInterval(() => {
       try {

@@ -202,7 +202,7 @@ describe('an attack', () => {
   it.each(ALL)('$what', async ({ file, says, byte, tensor }) => {
     const start = performance.now();
     const error = await rejection(openSafetensors(source(file)));
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(performance.now() - start).toBeLessThan(5000);
     expect(error).toBeInstanceOf(CheckpointError);
     const { message, facts, exitCode } = error as CheckpointError;
     expect(message).toContain(`${FILE}: `);
