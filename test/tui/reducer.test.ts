@@ -172,6 +172,8 @@ describe('other screens', () => {
     ]);
     expect(['b', 'c', 's', '?'].map((key) => typed(begin(), key, key).screen)).toEqual(Array(4).fill('kitchen'));
     expect(typed(begin(), 'b', 'esc').screen).toBe('kitchen');
+    expect(typed(begin(), ' ', 'tab', 'b').row).toBe(1);
+    expect(typed(begin({ shards: [] }), 'b').row).toBe(0);
   });
 
   test('blocks are chosen and turned, presets tried, and all of it cleared', () => {

@@ -11,3 +11,4 @@ parentPort!.on('message', (message: ToLeases) => {
   if ('hold' in message) leases.hold(message.hold);
   if ('release' in message) leases.release(message.release);
 });
+parentPort!.postMessage('ready');

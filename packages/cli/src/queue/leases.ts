@@ -3,6 +3,7 @@
  * thread does not lose its jobs; but the thread stops when nothing was heard of the main thread for minutes, so that a
  * hung one does.
  */
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
@@ -32,9 +33,11 @@ export interface Leases {
 
 const THREAD = fileURLToPath(new URL('./lease-thread.js', import.meta.url));
 
-export function keepLeases(options: LeaseOptions): Leases {
+/** Ready to renew when it returns: a main thread that is busy from its first job on keeps that one, too. */
+export async function keepLeases(options: LeaseOptions): Promise<Leases> {
   if (!existsSync(THREAD)) return renewer(options); // sources that were not compiled cannot be loaded by a thread
   const thread = new Thread(THREAD, { workerData: options });
+  await once(thread, 'message');
   thread.unref();
   // Without it leases run out, and others do the work: late, but right.
   thread.on('error', (error) => process.stderr.write(`soup: leases are not renewed any more: ${String(error)}\n`));

@@ -39,7 +39,7 @@ export async function startWorker(options: StartOptions, output: Output): Promis
     openGpuFor({ precision: options.precision ?? 'auto', budget: options.memory, adapter: options.adapter });
   const leaseMs = options.lease * 1000;
   const board = openBoard(redis, options.queueName);
-  const leases = keepLeases({ url: options.queue, leaseMs, patienceMs: PATIENCE_MS });
+  const leases = await keepLeases({ url: options.queue, leaseMs, patienceMs: PATIENCE_MS });
   const stores = new Map<string, Promise<Store>>();
   const logs = new Map<Store, Promise<ResultLog>>();
   const logOf = async (store: Store): Promise<ResultLog> => {

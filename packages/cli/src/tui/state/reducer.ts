@@ -49,7 +49,7 @@ export function reduce(state: State, action: Action): State {
     case 'resize':
       return { ...state, size: { columns: action.columns, rows: action.rows } };
     case 'screen':
-      return { ...state, screen: action.screen, notice: undefined };
+      return { ...state, screen: action.screen, row: rowOn(action.screen, state), notice: undefined };
     case 'move':
       return { ...state, row: wrapped(state.row + action.by, rowsOf(state)), doc: sealed(state.doc) };
     case 'section': {
@@ -169,6 +169,13 @@ function turn(state: State, by: 1 | -1, coarse: boolean): State {
   const field = fieldAt(state);
   if (!field) return state;
   return withDoc(state, { ...present, picture: turnedField(picture, field, by, coarse) }, `turn ${field}`);
+}
+
+/** Blocks are a shard's, and so are soups that it is added to: the focus goes to the first one in the soup. */
+function rowOn(screen: Screen, { doc, row }: State): number {
+  const { shards } = doc.present;
+  if ((screen !== 'blocks' && screen !== 'keep') || row < shards.length) return row;
+  return Math.max(0, shards.findIndex(isUsed));
 }
 
 const wrapped = (at: number, length: number): number => (length > 0 ? (at + length) % length : 0);

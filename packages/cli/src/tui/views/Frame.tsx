@@ -119,22 +119,23 @@ export function MachineLine({ state, width }: { readonly state: State; readonly 
   const { machine, memory, secondsPerStep, work, notice } = state;
   // While the line above tells of the work, there is no other place for this.
   if (work && notice) return <Text wrap="truncate-end">{` ${printable(notice.text)}`}</Text>;
-  const parts = machine
-    ? [
-        printable(machine.adapter).slice(0, Math.max(10, width - 48)),
-        machine.precision,
-        ...(memory
-          ? [`${formatBytes(memory.used)}${Number.isFinite(memory.budget) ? ` of ${formatBytes(memory.budget)}` : ''}`]
-          : []),
-        ...(secondsPerStep === undefined ? [] : [`${secondsPerStep.toFixed(2)} s/step`]),
-      ]
-    : ['looking for a GPU'];
+  const gap = ` ${glyphs.dot} `;
+  const facts = [
+    ...(machine ? [machine.precision] : []),
+    ...(memory ? [memoryText(memory)] : []),
+    ...(secondsPerStep === undefined ? [] : [`${secondsPerStep.toFixed(2)} s/step`]),
+  ].join(gap);
+  // The adapter's name is as long as its makers like; what it does not leave room for matters more.
+  const name = printable(machine?.adapter ?? 'looking for a GPU').slice(0, width - facts.length - gap.length - 2);
   return (
     <Text dimColor wrap="truncate-end">
-      {` ${parts.join(` ${glyphs.dot} `)}`}
+      {` ${[name, facts].filter(Boolean).join(gap)}`}
     </Text>
   );
 }
+
+const memoryText = ({ used, budget }: NonNullable<State['memory']>): string =>
+  formatBytes(used) + (Number.isFinite(budget) ? ` of ${formatBytes(budget)}` : '');
 
 /** As many hints as fit; the last one, which tells of all others, always. */
 export function Hints({ state, width }: { readonly state: State; readonly width: number }) {
