@@ -1,5 +1,6 @@
 /** `soup batch` and `soup grid`: real pictures, resumed, sharded and stopped; what fails is noted and stops nothing. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DeviceError, MemoryError, UsageError } from '@diffusion-soup/core';
 import sharp from 'sharp';
@@ -12,8 +13,9 @@ import { knownResults } from '../../packages/cli/src/batch/results.ts';
 import type { SoupOf } from '../../packages/cli/src/batch/soups.ts';
 import { folderStore } from '../../packages/cli/src/batch/store.ts';
 import { marksOf } from '../../packages/cli/src/batch/verify.ts';
-import { scratch, soup } from '../support/cli.ts';
+import { buildCli, scratch, soup } from '../support/cli.ts';
 import { fakeEngine, fakeSoupOf } from '../support/fake-engine.mjs';
+import { PANTRY } from '../support/files.ts';
 
 // On a machine that has never run them, drivers take minutes to compile the shaders.
 vi.setConfig({ testTimeout: 900_000 });
@@ -112,6 +114,48 @@ describe('with the engine', () => {
     const html = readFileSync(out.in('grid.html'), 'utf8');
     expect(html.match(/src="data:image\/png;base64,/g)).toHaveLength(4);
     expect(html).not.toMatch(/<script|src="(?!data:)|href=/);
+  });
+
+  test('from a picture as "soup generate" does', async () => {
+    const start = out.in('start.png');
+    const how = ['-p', 'x', '--seed', '2', '--steps', '2', '--size', '32', '-g', '1'];
+    expect((await soup(['generate', 'noto', ...how, '-o', start])).code).toBe(0);
+    const alone = ['generate', 'ink', ...how, '--image', start, '--strength', '0.5', '-o', out.in('alone.png')];
+    expect((await soup(alone)).code).toBe(0);
+    const manifest = write(
+      'defaults: {model: ink, prompt: x, steps: 2, size: 32, guidance: 1, image: start.png}\n' +
+        'items: [{seed: 2, strength: 0.5, name: half}, {seed: 2, strength: 1, name: most}]',
+    );
+    const { stdout } = await soup(['batch', manifest, '-o', out.in('p'), '--json'], { env });
+    expect(lines(stdout).at(-1)).toMatchObject({ done: 2, failed: 0 });
+    const pixels = (path: string): Promise<Buffer> => sharp(path).raw().toBuffer();
+    expect((await pixels(out.in('p/half.png'))).equals(await pixels(out.in('alone.png')))).toBe(true);
+    expect((await pixels(out.in('p/most.png'))).equals(await pixels(out.in('alone.png')))).toBe(false);
+    // Another picture in its place is another picture asked for.
+    copyFileSync(out.in('p/most.png'), start);
+    const again = await soup(['batch', manifest, '-o', out.in('p'), '--json', '--dry-run'], { env });
+    expect(lines(again.stdout).at(-1)).toMatchObject({ type: 'plan', draw: 2, skip: 0 });
+  });
+
+  test('keeps no more memory for more pictures', () => {
+    buildCli();
+    const bench = new URL('../bench/batch-memory.mjs', import.meta.url).pathname;
+    // Four soups; the last three are of the same models, blended anew.
+    const args = ['--expose-gc', bench, '--count', '48', '--every', '3', '--json'];
+    const said = execFileSync(process.execPath, args, {
+      env: { ...process.env, SOUP_PANTRY: PANTRY },
+      encoding: 'utf8',
+    });
+    const { done, samples } = JSON.parse(said) as { done: number; samples: Record<string, number>[] };
+    expect([done, samples.length]).toEqual([48, 16]);
+    // While it blends it is more for a moment: the least of each soup.
+    const [, second, third, fourth] = [0, 4, 8, 12].map(
+      (from) => (of: string) => Math.min(...samples.slice(from, from + 4).map((sample) => sample[of]!)),
+    );
+    expect([third!('gpu'), fourth!('gpu')]).toEqual([second!('gpu'), second!('gpu')]);
+    // MiB that 24 pictures may add: their own pixels and latents would be less, weights or activations more.
+    expect(fourth!('buffers') - second!('buffers')).toBeLessThan(0.25);
+    expect(fourth!('rss') - second!('rss')).toBeLessThan(40);
   });
 
   test('is stopped and goes on', async () => {

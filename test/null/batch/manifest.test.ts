@@ -58,7 +58,7 @@ describe('the four forms say the same', () => {
   test('every field is read', async () => {
     const [item] = await items(
       '- {recipe: r.yaml, weights: [2, 1/3], base: b, prompt: x, negative: y, seed: 18446744073709551615, steps: 3, ' +
-        'sampler: Euler a, guidance: 1.5, size: 64x128, clip_skip: 1, noise: cuda, name: "{seed}", vars: {a: 1}}',
+        'sampler: Euler a, guidance: 1.5, size: 64x128, clip_skip: 1, noise: cuda, name: "{seed}", vars: {a: 1}, image: i.png, strength: 0.5}',
     );
     expect(item).toMatchObject({
       ...{
@@ -73,12 +73,19 @@ describe('the four forms say the same', () => {
         noise: 'cuda',
         name: '{seed}',
         vars: { a: '1' },
+        image: 'i.png',
+        strength: 0.5,
       },
     });
   });
 });
 
 describe('mistakes are refused, each with its line and column', () => {
+  test('strength without a picture', async () => {
+    expect(await mistakes('- {model: a, prompt: x,\n   strength: 0.5}')).toEqual([
+      expect.stringMatching(/^2:14: strength: it needs a picture to start from; add image/),
+    ]);
+  });
   test.each<[string, Kind, string[]]>([
     ['- {model: a, promt: x}', 'yaml', ['1:14: "promt" is no field; did you mean "prompt"?']],
     ['- model: a\n  prompt: x\n  steps: 0', 'yaml', ['3:10: steps: Give a whole number from 1 to 1000; found 0']],

@@ -1,6 +1,9 @@
 /** Plans: content addresses, names, order, shards; and pictures in three formats, known again by what they say. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { addressOf, canonicalJson } from '../../../packages/cli/src/batch/address.ts';
 import { createEncoder } from '../../../packages/cli/src/batch/encode.ts';
 import { expand } from '../../../packages/cli/src/batch/expand.ts';
@@ -9,8 +12,11 @@ import { inOrder, planBatch, shardOf } from '../../../packages/cli/src/batch/pla
 import { readManifest } from '../../../packages/cli/src/batch/read-manifest.ts';
 import type { SoupOf } from '../../../packages/cli/src/batch/soups.ts';
 import { marksOf } from '../../../packages/cli/src/batch/verify.ts';
+import { encodePng } from '../../../packages/cli/src/image/png.ts';
 import { fakeImage, fakeSoupOf, MACHINE } from '../../support/fake-engine.mjs';
 
+const folder = mkdtempSync(join(tmpdir(), 'soup-plan-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 const soupOf = fakeSoupOf as unknown as SoupOf;
 const machine = { ...MACHINE, precision: 'f32' } as const;
 const plan = async (text: string, options = {}) =>
@@ -45,6 +51,25 @@ describe('content addresses', () => {
     { noise: 'cuda' },
   ])('differ with %j', async (change) => {
     expect(await idOf(change)).not.toBe(await idOf({}));
+  });
+  test('have the content of the picture that is started from, and how much of it is replaced', async () => {
+    const from = (name: string, red: number) => {
+      const bytes = encodePng({ width: 8, height: 8, pixels: new Uint8Array(192).fill(red) });
+      writeFileSync(join(folder, name), bytes);
+      return join(folder, name);
+    };
+    const [a, same, b] = [from('a.png', 1), from('same.png', 1), from('b.png', 2)];
+    const ids = [{}, { image: a }, { image: a, strength: 0.5 }, { image: b }].map(idOf);
+    expect(new Set(await Promise.all(ids)).size).toBe(4);
+    expect(await idOf({ image: same, strength: 0.75 })).toBe(await idOf({ image: a }));
+    writeFileSync(join(folder, 'torn.png'), 'no picture');
+    const items = ['torn.png', 'none.png'].map((name) => ({ ...base, image: join(folder, name) }));
+    const { refused } = await plan(JSON.stringify([...items, { ...base, image: a, strength: 2 }, base]));
+    expect(refused.map(({ error }) => error.message)).toEqual([
+      expect.stringMatching(/torn\.png cannot be read as a picture/),
+      expect.stringMatching(/none\.png/),
+      'strength is 2; give a number above 0, up to 1',
+    ]);
   });
   test('are of the content alone: not of names, order or what guidance leaves out', async () => {
     expect(await idOf({ name: 'other', vars: { a: 'b' } })).toBe(await idOf({}));

@@ -19,11 +19,13 @@ export const sha256Of = (value: unknown): string => createHash('sha256').update(
 /** Raised when the same request would be drawn otherwise. */
 const DRAWING = 1;
 
-export function idOf(soup: string, settings: Settings): string {
-  const { prompt, negative, seed, steps, sampler, guidance, width, height, clipSkip, noise } = settings;
+/** `start` is the hash of the picture that is started from. */
+export function idOf(soup: string, settings: Settings, start?: string): string {
+  const { prompt, negative, seed, steps, sampler, guidance, width, height, clipSkip, noise, strength } = settings;
   const asked = { prompt, negative, seed, steps, sampler, guidance, width, height, clipSkip, noise };
   // Without guidance nothing is steered away from.
-  return sha256Of({ drawing: DRAWING, soup, ...asked, negative: guidance > 1 ? negative : '' });
+  const from = start === undefined ? {} : { start, strength };
+  return sha256Of({ drawing: DRAWING, soup, ...asked, negative: guidance > 1 ? negative : '', ...from });
 }
 
 export interface Machine {

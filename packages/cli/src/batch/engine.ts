@@ -4,6 +4,7 @@ import { loadingProgress } from '../drawing.js';
 import { adapterName, isSoftware, type OpenGpu } from '../gpu.js';
 import { type Kitchen, openKitchen } from '../kitchen.js';
 import type { Output } from '../output.js';
+import { readStartPicture } from '../start-picture.js';
 import type { Machine } from './address.js';
 import type { Planned } from './plan.js';
 import type { Soup } from './soups.js';
@@ -97,10 +98,11 @@ export async function gpuEngine({ open, output }: GpuEngineOptions): Promise<Eng
       return size;
     },
     async draw(batch, { signal, onStep, onWarning }) {
-      const { settings } = batch[0]!;
+      const { settings, start } = batch[0]!;
+      const image = start && (await readStartPicture(start.path, settings, start.sha256));
       const images: Image[] = [];
       const entries = batch.map(({ settings: { prompt, negative, seed } }) => ({ prompt, negative, seed }));
-      for await (const event of generate(loaded!.model, { ...settings, batch: entries, signal })) {
+      for await (const event of generate(loaded!.model, { ...settings, image, batch: entries, signal })) {
         if (event.type === 'start') for (const warning of event.warnings) onWarning?.(warning);
         if (event.type === 'step') onStep?.(event.step, event.steps);
         if (event.type === 'image') images[event.index] = event.image;

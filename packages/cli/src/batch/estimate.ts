@@ -26,8 +26,9 @@ const TEXT_BYTES = 4096;
 
 const pixelsOf = ({ width = 0, height = 0 }: { width?: number; height?: number }): number => width * height;
 
-/** Work in steps times pixels; guidance asks the network twice. */
-const workOf = ({ settings }: Planned): number => settings.steps * pixelsOf(settings) * (settings.guidance > 1 ? 2 : 1);
+/** Work in steps times pixels; guidance asks the network twice, and from a picture only a part of the steps is made. */
+const workOf = ({ settings: { steps, guidance, strength = 1, ...size } }: Planned): number =>
+  steps * strength * pixelsOf(size) * (guidance > 1 ? 2 : 1);
 
 const keyOf = ({ adapterClass, precision }: Machine, { soup }: Planned): string =>
   `${adapterClass} ${precision} ${soup.bytes.toPrecision(2)}`;

@@ -163,7 +163,7 @@ function oneItem(raw: RawItem, chosen: ReadonlyMap<string, unknown>, context: Co
       fields[name] = FIELDS[name](name === 'name' ? value : filled(value));
     });
   }
-  const { prompt, model, recipe, weights, base, sampler, size, name, ...others } = fields as Fields;
+  const { prompt, model, recipe, weights, base, sampler, size, image, strength, name, ...others } = fields as Fields;
   const said = { ...ITEM_DEFAULTS, ...others };
   if (!failed) {
     const missing = (field: string, message: string) => {
@@ -175,6 +175,10 @@ function oneItem(raw: RawItem, chosen: ReadonlyMap<string, unknown>, context: Co
     if (model !== undefined && recipe !== undefined) {
       failed = true;
       complain(place('recipe'), 'an item has a model or a recipe, not both');
+    }
+    if (strength !== undefined && image === undefined) {
+      failed = true;
+      complain(place('strength'), 'strength: it needs a picture to start from; add image');
     }
   }
   if (failed) return [];
@@ -195,6 +199,8 @@ function oneItem(raw: RawItem, chosen: ReadonlyMap<string, unknown>, context: Co
     ...(size && { size }),
     clipSkip: said.clip_skip,
     noise: said.noise,
+    ...(image !== undefined && { image: beside(manifest.file, image) }),
+    ...(strength !== undefined && { strength }),
     ...(name !== undefined && { name }),
     vars: { ...vars, ...(said.count > 1 && { nth: String(i + 1) }) },
   }));

@@ -78,6 +78,9 @@ export const FIELDS = {
   size: as((value): Size => parseSize(value)),
   clip_skip: as(wholeNumber(0, 99)),
   noise,
+  /** A picture to start from, and how much of it to replace. */
+  image: filled,
+  strength: as(parseNumber),
   /** Pictures with the seeds that follow. */
   count: as(wholeNumber(1, 100_000)),
   name: filled,

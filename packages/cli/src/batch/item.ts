@@ -29,6 +29,9 @@ export interface Item {
   readonly size?: Size;
   readonly clipSkip: number;
   readonly noise: 'cpu' | 'cuda';
+  /** The file of a picture to start from, and how much of it to replace, above 0 to 1. */
+  readonly image?: string;
+  readonly strength?: number;
   /** A template for its file's name. */
   readonly name?: string;
   /** What templates and grids may call it by. */

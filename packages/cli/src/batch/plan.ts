@@ -1,14 +1,18 @@
 /** A batch, decided: what is drawn, under which name, in which order; and what cannot be, and why. */
-import { type Settings, SoupError, settle } from '@diffusion-soup/core';
-import { addressOf, idOf, type Machine, sha256Of } from './address.js';
+import { type Settings, SoupError } from '@diffusion-soup/core';
+import { addressOf, type Machine, sha256Of } from './address.js';
 import type { Item } from './item.js';
 import { DEFAULT_NAME, type Format, pathsFor, stemOf } from './names.js';
+import { settleItem } from './settle-item.js';
 import type { Soup, SoupOf } from './soups.js';
+import { type StartPicture, startOpener } from './start.js';
 
 export interface Planned {
   readonly item: Item;
   readonly soup: Soup;
   readonly settings: Settings;
+  /** What it is started from, if not from noise. */
+  readonly start?: StartPicture;
   readonly id: string;
   /** Undefined where it is not known yet on what it is drawn. */
   readonly address?: string;
@@ -53,6 +57,7 @@ export function failureOf(error: unknown): Failure {
 
 export async function planBatch(items: readonly Item[], options: PlanOptions): Promise<Plan> {
   const { soupOf, machine, format = 'png', name = DEFAULT_NAME } = options;
+  const startOf = startOpener();
   const settled: Omit<Planned, 'path'>[] = [];
   const stems: string[] = [];
   const refused: Refused[] = [];
@@ -61,24 +66,13 @@ export async function planBatch(items: readonly Item[], options: PlanOptions): P
   for (const item of items) {
     try {
       const soup = await soupOf(item.soup);
-      const { prompt, negative, seed, steps, sampler, guidance, size, clipSkip, noise } = item;
-      const settings = settle(soup.facts, {
-        prompt,
-        negative,
-        seed,
-        steps,
-        sampler,
-        guidance,
-        ...size,
-        clipSkip,
-        noise,
-      });
-      const id = idOf(soup.key, settings);
+      const what = await settleItem(item, soup, startOf);
+      const { id } = what;
       if (seen.has(id)) {
         duplicates++;
         continue;
       }
-      const planned = { item, soup, settings, id, ...(machine && { address: addressOf(id, machine) }) };
+      const planned = { item, soup, ...what, ...(machine && { address: addressOf(id, machine) }) };
       const stem = stemOf(item.name ?? name, planned);
       seen.add(id);
       stems.push(stem);
@@ -96,13 +90,13 @@ export async function planBatch(items: readonly Item[], options: PlanOptions): P
 }
 
 /** What can be drawn in one go: the same soup, and the same shape and course of the work. */
-export const shapeOf = ({ soup, settings }: Pick<Planned, 'soup' | 'settings'>): string => {
-  const { steps, sampler, guidance, width, height, clipSkip, noise } = settings;
-  return [soup.key, width, height, steps, sampler, guidance, clipSkip, noise].join(' ');
+export const shapeOf = ({ soup, settings, start }: Pick<Planned, 'soup' | 'settings' | 'start'>): string => {
+  const { steps, sampler, guidance, width, height, clipSkip, noise, strength } = settings;
+  return [soup.key, width, height, steps, sampler, guidance, clipSkip, noise, start?.sha256, strength].join(' ');
 };
 
 /** Families one after the other, in each its soups, in each what can be drawn together; else as in the manifest. */
-export function inOrder<T extends Pick<Planned, 'soup' | 'settings'>>(items: readonly T[]): T[] {
+export function inOrder<T extends Pick<Planned, 'soup' | 'settings' | 'start'>>(items: readonly T[]): T[] {
   const rank = (keyOf: (one: T) => string): Map<string, number> => {
     const ranks = new Map<string, number>();
     for (const one of items) if (!ranks.has(keyOf(one))) ranks.set(keyOf(one), ranks.size);

@@ -1,5 +1,6 @@
 /** What a worker is told: an item as it was asked for, what it must turn out to be, and where the picture goes. */
 import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
 import type { Item } from '../batch/item.js';
 import type { Format } from '../batch/names.js';
 import type { Planned } from '../batch/plan.js';
@@ -18,7 +19,14 @@ export interface Work {
 }
 
 export function workOf({ item, soup, id, path }: Planned, rest: Pick<Work, 'out' | 'format' | 'quality'>): Work {
-  return { version: 1, item: JSON.parse(toJson(item)), soup: soup.key, id, path, ...rest };
+  // A worker may stand in another folder.
+  const { recipe } = item.soup;
+  const told: Item = {
+    ...item,
+    soup: { ...item.soup, ...(recipe !== undefined && { recipe: resolve(recipe) }) },
+    ...(item.image !== undefined && { image: resolve(item.image) }),
+  };
+  return { version: 1, item: JSON.parse(toJson(told)), soup: soup.key, id, path, ...rest };
 }
 
 export const itemOf = ({ item }: Work): Item => ({ ...item, seed: BigInt(item.seed) });

@@ -4,18 +4,21 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { SoupError, settle } from '@diffusion-soup/core';
+import { SoupError } from '@diffusion-soup/core';
 import { type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { addressOf, idOf } from '../batch/address.js';
+import { addressOf } from '../batch/address.js';
 import { createEncoder } from '../batch/encode.js';
 import type { Engine } from '../batch/engine.js';
 import { inOrder, type Planned } from '../batch/plan.js';
 import type { Result } from '../batch/results.js';
 import { doneResult, failedResult, runBatch } from '../batch/run-batch.js';
+import { settleItem } from '../batch/settle-item.js';
 import type { Soup, SoupOf } from '../batch/soups.js';
+import { startOpener } from '../batch/start.js';
 import type { Store } from '../batch/store.js';
 import { marksOf, sha256Bytes } from '../batch/verify.js';
+import { printable } from '../text.js';
 import type { Board, SoupCounts } from './board.js';
 import { PREFIX } from './connection.js';
 import type { Leases } from './leases.js';
@@ -255,11 +258,10 @@ function routed(inHand: ReadonlyMap<string, { taken: Taken; store: Store }>): St
 async function plannedOf(data: Work, { soupOf, engine }: WorkerOptions): Promise<Planned> {
   const item = itemOf(data);
   const soup: Soup = await soupOf(item.soup);
-  const { prompt, negative, seed, steps, sampler, guidance, size, clipSkip, noise } = item;
-  const settings = settle(soup.facts, { prompt, negative, seed, steps, sampler, guidance, ...size, clipSkip, noise });
-  const id = idOf(soup.key, settings);
-  if (soup.key !== data.soup || id !== data.id) throw new OtherSoupError(soup.title);
-  return { item, soup, settings, id, address: addressOf(id, engine.machine), path: data.path };
+  if (soup.key !== data.soup) throw new OtherSoupError(soup.title);
+  const what = await settleItem(item, soup, startOpener());
+  if (what.id !== data.id) throw new OtherSoupError(item.image ?? soup.title);
+  return { item, soup, ...what, address: addressOf(what.id, engine.machine), path: data.path };
 }
 
 class OtherSoupError extends SoupError {
@@ -267,7 +269,7 @@ class OtherSoupError extends SoupError {
   override readonly exitCode = 4;
   constructor(title: string) {
     super(
-      `${title} is of other files on this machine than where it was submitted; bring the same models to all workers`,
+      `${printable(title)} is not the same on this machine as where it was submitted; bring the same files to all workers`,
     );
   }
 }

@@ -102,8 +102,13 @@ const MOST_STEPS = 1000; // as many as the models were trained with
 const MOST_PICTURES = 64; // in one batch; more belong in several
 const LONGEST_SIDE = 16384;
 
+/** A request of which the start picture need not be read yet. */
+export interface SettleRequest extends Omit<GenerateRequest, 'image'> {
+  readonly image?: Pick<Image, 'width' | 'height'>;
+}
+
 /** Fills in defaults and refuses what has no meaning. */
-export function settle(model: ModelFacts, request: GenerateRequest): Settings {
+export function settle(model: ModelFacts, request: SettleRequest): Settings {
   const { unet, vae, scheduler } = model;
   const side = unet.config.sampleSize * vae.factor;
   const settings: Settings = {
