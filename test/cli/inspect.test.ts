@@ -1,7 +1,10 @@
 /** soup inspect: what it says of our files and of other programs', and that it reads headers only. */
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
+import { createEncoder } from '../../packages/cli/src/batch/encode.ts';
+import { readExifTexts } from '../../packages/cli/src/image/exif-texts.ts';
 import { encodePng } from '../../packages/cli/src/image/png.ts';
 import { formatRecipe, parseRecipe } from '../../packages/core/src/recipe/index.ts';
 import { copyModel, scratch, soup } from '../support/cli.ts';
@@ -271,6 +274,78 @@ describe('pictures', () => {
     expect(text).toContain('name: noto');
   });
 
+  test.each(['jpeg', 'webp'] as const)('ours as %s', async (format) => {
+    const image = { width: 8, height: 4, pixels: new Uint8Array(128) };
+    const soup = JSON.stringify({ ingredients: [{ name: 'n\u00f6to', weight: 1 }] });
+    const texts = { parameters: parameters.replace('cat', 'c\u00e4t \u{1f431}'), diffusion_soup: soup };
+    const [found] = await told(write(`ours.${format}`, await createEncoder({ format }).encode(image, texts)));
+    expect(found).toMatchObject({
+      ...{ kind: 'picture', width: 8, height: 4, from: ['Diffusion Soup'], soup: JSON.parse(soup) },
+      parameters: { prompt: 'a c\u00e4t \u{1f431}, sitting', settings: { Seed: '42' } },
+    });
+  });
+
+  /** A TIFF of either byte order, as piexif (A1111, Forge) and others lay it out. */
+  const exif = (isBig: boolean, comment: Buffer, make = '') => {
+    const bytes = Buffer.alloc(64 + make.length + 1 + comment.length);
+    const u16 = (value: number, at: number) =>
+      isBig ? bytes.writeUInt16BE(value, at) : bytes.writeUInt16LE(value, at);
+    const u32 = (value: number, at: number) =>
+      isBig ? bytes.writeUInt32BE(value, at) : bytes.writeUInt32LE(value, at);
+    const entry = (at: number, tag: number, type: number, count: number, value: number) => {
+      u16(tag, at);
+      u16(type, at + 2);
+      u32(count, at + 4);
+      u32(value, at + 8);
+    };
+    bytes.write(isBig ? 'MM' : 'II', 'latin1');
+    u16(42, 2);
+    u32(8, 4);
+    u16(2, 8);
+    entry(10, 0x010f, 2, make.length + 1, 64);
+    entry(22, 0x8769, 4, 1, 40);
+    u16(1, 40);
+    entry(42, 0x9286, 7, comment.length, 64 + make.length + 1);
+    bytes.write(make, 64, 'latin1');
+    comment.copy(bytes, 64 + make.length + 1);
+    return bytes;
+  };
+  const unicode = (text: Buffer) => Buffer.concat([Buffer.from('UNICODE\0', 'latin1'), text]);
+
+  test.each([
+    ['big-endian', true, unicode(Buffer.from(parameters, 'utf16le').swap16())],
+    ['little-endian', false, unicode(Buffer.from(parameters, 'utf16le'))],
+    ['little-endian with a big-endian text', false, unicode(Buffer.from(parameters, 'utf16le').swap16())],
+    ['little-endian and ASCII', false, Buffer.from(`ASCII\0\0\0${parameters}`, 'latin1')],
+  ])("A1111's in EXIF, %s", (_, isBig, comment) => {
+    const block = exif(isBig, comment);
+    expect(readExifTexts(block)).toEqual({ parameters });
+    expect(readExifTexts(Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), block]))).toEqual({ parameters });
+    // Cut anywhere, or with any byte changed, it is read or left.
+    for (let i = 0; i < 64; i++) {
+      expect(() => readExifTexts(block.subarray(0, i))).not.toThrow();
+      expect(() => readExifTexts(Buffer.from(block).fill(0xff, i, i + 1))).not.toThrow();
+    }
+  });
+
+  test("ComfyUI's in EXIF", async () => {
+    const block = exif(false, Buffer.alloc(0), `Prompt:${JSON.stringify(graph)}`);
+    const webp = await sharp({ create: { width: 8, height: 4, channels: 3, background: 'red' } })
+      .webp()
+      .toBuffer();
+    const extended = Buffer.from([0x08, 0, 0, 0, 7, 0, 0, 3, 0, 0]);
+    const chunk = (name: string, data: Buffer) => {
+      const head = Buffer.from(`${name}\0\0\0\0`, 'latin1');
+      head.writeUInt32LE(data.length, 4);
+      return Buffer.concat([head, data, Buffer.alloc(data.length % 2)]);
+    };
+    const body = [Buffer.from('WEBP'), chunk('VP8X', extended), webp.subarray(12), chunk('EXIF', block)];
+    expect((await told(write('comfy.webp', chunk('RIFF', Buffer.concat(body)))))[0]).toMatchObject({
+      from: ['ComfyUI'],
+      comfy: { models: ['v1-5.safetensors'], seed: '5' },
+    });
+  });
+
   test('of nobody, and hostile ones', async () => {
     expect(await said(png('plain.png', {}))).toContain('which does not say how it was made');
     const path = png('hostile.png', {
@@ -285,7 +360,10 @@ describe('pictures', () => {
     });
     expect(await said(path)).not.toMatch(UNSAFE);
     expect((await soup(['inspect', write('cut.png', readFileSync(path).subarray(0, 60))])).code).toBe(3);
-    expect((await soup(['inspect', write('x.jpg', Uint8Array.of(0xff, 0xd8, 0xff, 0, 0))])).stderr).toContain('no PNG');
+    expect((await soup(['inspect', write('x.jpg', Uint8Array.of(0xff, 0xd8, 0xff, 0, 0))])).stderr).toMatch(
+      /x\.jpg cannot be read as a picture/,
+    );
+    expect((await soup(['inspect', write('x.gif', 'GIF89a')])).stderr).toMatch(/expected PNG, JPEG, WebP or AVIF/);
   });
 });
 

@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Image } from '@diffusion-soup/core';
+import type { Texts } from '../image/exif-texts.js';
 import { encodePng } from '../image/png.js';
 import { opaque } from '../picture-file.js';
-import { jpegWithTexts, type Texts, webpWithTexts } from './exif.js';
+import { jpegWithTexts, webpWithTexts } from './exif.js';
 import type { Format } from './names.js';
 
 export interface Encoder {

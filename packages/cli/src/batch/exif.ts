@@ -3,14 +3,8 @@
  * WebP have them, and ours in MakerNote. sharp writes ASCII alone into UserComment, so the block is laid out here.
  */
 import { CheckpointError } from '@diffusion-soup/core';
+import { EXIF_IFD, MAKER_NOTE, NOTE, type Texts, UNICODE, USER_COMMENT } from '../image/exif-texts.js';
 
-export type Texts = Readonly<Record<string, string>>;
-
-const EXIF_IFD = 0x8769;
-const MAKER_NOTE = 0x927c;
-const USER_COMMENT = 0x9286;
-const UNICODE = Buffer.from('UNICODE\0', 'latin1');
-const NOTE = Buffer.from('diffusion_soup\0', 'latin1');
 /** A segment of JPEG counts its bytes in 16 bits. */
 const LONGEST_SEGMENT = 65_533;
 
@@ -68,36 +62,4 @@ export function webpWithTexts(webp: Buffer, width: number, height: number, texts
     chunk('EXIF', exifBlock(texts)),
   ]);
   return Buffer.concat([chunk('RIFF', body).subarray(0, 8), body]);
-}
-
-/** The texts of an EXIF block as sharp hands it over, from "Exif" on or without; nothing where it is malformed. */
-export function readExif(block: Uint8Array): Texts {
-  let bytes = Buffer.from(block.buffer, block.byteOffset, block.byteLength);
-  if (bytes.subarray(0, 6).toString('latin1') === 'Exif\0\0') bytes = bytes.subarray(6);
-  try {
-    if (bytes.subarray(0, 2).toString('latin1') !== 'MM') return {};
-    const entries = (at: number) =>
-      Array.from({ length: Math.min(64, bytes.readUInt16BE(at)) }, (_, i) => {
-        const from = at + 2 + 12 * i;
-        return {
-          tag: bytes.readUInt16BE(from),
-          count: bytes.readUInt32BE(from + 4),
-          value: bytes.readUInt32BE(from + 8),
-        };
-      });
-    const exif = entries(bytes.readUInt32BE(4)).find(({ tag }) => tag === EXIF_IFD);
-    const texts: Record<string, string> = {};
-    for (const { tag, count, value } of exif ? entries(exif.value) : []) {
-      const data = bytes.subarray(value, value + count);
-      if (tag === MAKER_NOTE && data.subarray(0, NOTE.length).equals(NOTE)) {
-        texts.diffusion_soup = data.subarray(NOTE.length).toString('utf8');
-      }
-      if (tag === USER_COMMENT && data.subarray(0, 8).equals(UNICODE)) {
-        texts.parameters = Buffer.from(data.subarray(8)).swap16().toString('utf16le');
-      }
-    }
-    return texts;
-  } catch {
-    return {};
-  }
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { bytesSource, readPngText } from '@diffusion-soup/core';
-import { readExif, type Texts } from './exif.js';
+import { readExifTexts, type Texts } from '../image/exif-texts.js';
 import type { Format } from './names.js';
 
 export const sha256Bytes = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -47,5 +47,5 @@ async function textsOf(bytes: Uint8Array, format: Format): Promise<Texts | undef
   const picture = sharp(bytes, { failOn: 'warning' });
   await picture.clone().raw().toBuffer(); // decodes all of it
   const { exif } = await picture.metadata();
-  return exif && readExif(exif);
+  return exif && readExifTexts(exif);
 }

@@ -19,8 +19,8 @@ export function inspectCommand(program: Command, run: Run): void {
     .summary('say what a model, LoRA, picture, recipe or ledger is, whoever made it')
     .description(
       'Tells what a file or folder is: architecture, tensors and metadata of models and LoRAs (ModelSpec, merge recipes of ' +
-        "A1111 and others, kohya's training settings, our own), what a PNG says of how it was made (ours, A1111's and " +
-        "ComfyUI's), recipes, ledgers. Only headers are read.",
+        "A1111 and others, kohya's training settings, our own), what a picture says of how it was made (ours, A1111's and " +
+        "ComfyUI's; PNG, JPEG, WebP, AVIF), recipes, ledgers. Only headers are read.",
     )
     .argument('<path...>', 'files, folders, or names of the pantry')
     .option('--tensors', 'list the tensors of models');

@@ -15,7 +15,7 @@ import { fileSource } from '../files.js';
 import { readTextFile } from '../recipe-file.js';
 import { printable } from '../text.js';
 import { type InspectedWeights, inspectFolder, inspectWeights } from './models.js';
-import { type InspectedPicture, inspectPicture } from './picture.js';
+import { type InspectedPicture, inspectExif, inspectPng } from './picture.js';
 
 export type Inspected =
   | InspectedWeights
@@ -34,11 +34,13 @@ export async function inspect(path: string): Promise<Inspected> {
   try {
     const start = await readBytes(source, 0, Math.min(source.size, LONGEST_LOOK));
     const text = String.fromCharCode(...start);
-    if (text.startsWith(PNG)) return await inspectPicture(path, source);
-    if (/^(\xff\xd8\xff|RIFF|GIF8)/.test(text)) {
-      throw new CheckpointError(`${printable(path)} is a picture, but no PNG: only texts of PNGs are read.`, {
-        file: path,
-      });
+    if (text.startsWith(PNG)) return await inspectPng(path, source);
+    if (/^(\xff\xd8\xff|RIFF....WEBP|....ftypavif)/s.test(text)) return await inspectExif(path);
+    if (/^(RIFF|GIF8|BM|....ftyp)/s.test(text)) {
+      throw new CheckpointError(
+        `${printable(path)} is a picture or a film of a kind whose texts are not read; expected PNG, JPEG, WebP or AVIF.`,
+        { file: path },
+      );
     }
     // A safetensors file begins with a length, of which the upper bytes are 0.
     const isText = /\.(ya?ml|json)$/i.test(path) || (!/\.safetensors$/i.test(path) && !text.includes('\0'));

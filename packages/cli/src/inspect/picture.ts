@@ -1,6 +1,8 @@
 /** Pictures, from what was written into them by us, by A1111 and its many relatives, or by ComfyUI. */
 import {
+  CheckpointError,
   type ComfyUiPicture,
+  type PngText,
   parseConfigJson,
   parseInfotext,
   readComfyUiPrompt,
@@ -9,6 +11,8 @@ import {
   SoupError,
   type Source,
 } from '@diffusion-soup/core';
+import { readExifTexts } from '../image/exif-texts.js';
+import { printable } from '../text.js';
 
 export interface InspectedPicture {
   readonly kind: 'picture';
@@ -29,8 +33,26 @@ export interface InspectedPicture {
   readonly other: Readonly<Record<string, string>>;
 }
 
-export async function inspectPicture(path: string, source: Source): Promise<InspectedPicture> {
-  const { width, height, texts } = await readPngText(source);
+/** A PNG. */
+export const inspectPng = async (path: string, source: Source): Promise<InspectedPicture> =>
+  describePicture(path, await readPngText(source));
+
+/** A JPEG, WebP or AVIF, of which the header is read. */
+export async function inspectExif(path: string): Promise<InspectedPicture> {
+  const { default: sharp } = await import('sharp');
+  const found = await sharp(path, { limitInputPixels: false })
+    .metadata()
+    .catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new CheckpointError(`${printable(path)} cannot be read as a picture: ${printable(reason)}.`, {
+        file: path,
+      });
+    });
+  const { width, height, exif } = found;
+  return describePicture(path, { width, height, texts: new Map(Object.entries(exif ? readExifTexts(exif) : {})) });
+}
+
+function describePicture(path: string, { width, height, texts }: PngText): InspectedPicture {
   const soup = json(texts.get('diffusion_soup'));
   const infotext = texts.get('parameters');
   const comfy = readComfyUiPrompt(texts.get('prompt') ?? '');
