@@ -33,6 +33,7 @@ const CORE: Record<string, readonly string[]> = {
   cook: ['errors', 'checkpoint', 'gpu', 'soup', 'methods', 'lora', 'recipe'],
   pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'cook', 'model', 'sampler', 'image'],
   search: ['errors', 'image', 'soup', 'sampler', 'pipeline'],
+  lab: ['errors', 'checkpoint', 'image', 'soup', 'cook', 'model', 'sampler', 'pipeline', 'gpu'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],
   index: [
     'errors',
@@ -50,6 +51,7 @@ const CORE: Record<string, readonly string[]> = {
     'image',
     'pipeline',
     'search',
+    'lab',
     'conformance',
   ],
 };

@@ -20,6 +20,7 @@ export { checkKernel, type Variant } from './gpu/kernel.js';
 export { formatBytes, type Memory } from './gpu/memory.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
+export * from './lab/index.js';
 export * from './ledger/index.js';
 export * from './lora/index.js';
 export * from './metadata/index.js';

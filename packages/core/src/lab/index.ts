@@ -1,0 +1,26 @@
+/** Measuring whether a soup behaves as the method claims. */
+export { cosine, pixelDistance, relativeL2, rms, squared } from './measures.js';
+export type {
+  BarChart,
+  Block,
+  Chart,
+  ChartPoint,
+  HeatMap,
+  Json,
+  LineChart,
+  Report,
+  ReportPicture,
+  Section,
+} from './report.js';
+export {
+  auc,
+  aucInterval,
+  type BootstrapOptions,
+  bootstrap,
+  bootstrapMean,
+  type Interval,
+  mean,
+  pairedDifference,
+  quantile,
+  standardDeviation,
+} from './statistics.js';
