@@ -12,8 +12,8 @@ import { conv2d } from '../../packages/core/dist/ops/conv2d.js';
 import { silu } from '../../packages/core/dist/ops/elementwise.js';
 import { matmul } from '../../packages/core/dist/ops/matmul.js';
 import { groupNorm, layerNorm } from '../../packages/core/dist/ops/norms.js';
-import { createAverager, pieceBytes } from '../../packages/core/dist/soup/averager.js';
-import { tensorsOf } from '../../packages/core/dist/soup/blend.js';
+import { averagePieces } from '../../packages/core/dist/soup/averager.js';
+import { averageOf } from '../../packages/core/dist/soup/blend.js';
 import { flopOf } from './cases.mjs';
 
 const MIB = 2 ** 20;
@@ -147,6 +147,9 @@ function randomNumbers(/** @type {number} */ length, /** @type {'f32' | 'f16'} *
   return type === 'f32' ? numbers : Uint16Array.from(numbers, f32ToF16Bits);
 }
 
+/** As many as staging memory takes at once: one is read while another is averaged. */
+const PIECES = 4;
+
 /**
  * Ingredients that lie in memory, averaged as loading does it, copy to the GPU included.
  * @returns {import('./cases.mjs').Case}
@@ -163,23 +166,20 @@ function average(/** @type {number} */ ingredients, /** @type {number} */ bytesE
       file.set(header);
       file.set(new Uint8Array(numbers.buffer), header.length);
       const weights = await openSafetensors(bytesSource(file, 'in memory'));
-      const tensors = tensorsOf(blendOf(Array(ingredients).fill(weights)), 'w');
       const target = gpu.createBuffer(bytesEach, Usage.STORAGE, 'average');
-      const [rows, channels] = shape;
-      const whole = { tensors, allRows: rows, channels, taps: 1, target, width: 4, packed: true };
-      const pieces = [0, rows / 2].map((firstRow) => ({ ...whole, firstRow, rows: rows / 2 })); // one is read, one averaged
-      const averager = createAverager(gpu, pieceBytes(pieces[0]));
+      const [allRows, channels] = shape;
+      const average = averageOf(blendOf(Array(ingredients).fill(weights)), 'w');
+      const rows = allRows / PIECES;
+      const pieces = Array.from({ length: PIECES }, (_, i) => ({
+        ...{ average, firstRow: i * rows, rows, allRows, channels, taps: 1, target, width: 4, packed: true },
+      }));
       return {
         async run(repeat) {
-          for (let i = 0; i < repeat; i++) for (const piece of pieces) await averager.add(piece);
-          await averager.flush();
+          for (let i = 0; i < repeat; i++) for await (const _ of averagePieces(gpu, pieces));
           await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'averaging');
         },
         bytes: ingredients * bytesEach,
-        destroy() {
-          averager.destroy();
-          gpu.destroyBuffer(target);
-        },
+        destroy: () => gpu.destroyBuffer(target),
       };
     },
   };

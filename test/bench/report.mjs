@@ -28,10 +28,19 @@ export function environment(/** @type {GPUAdapter} */ { info }) {
     versions: {
       soup: version,
       node: process.versions.node,
-      webgpu: require('webgpu/package.json').version,
-      tinybench: JSON.parse(readFileSync(new URL('../package.json', import.meta.resolve('tinybench')), 'utf8')).version,
+      webgpu: versionOf(() => require.resolve('webgpu/package.json')),
+      tinybench: versionOf(() => new URL('../package.json', import.meta.resolve('tinybench'))),
     },
   };
+}
+
+/** Unknown where all of this was made one file, for a machine without npm. */
+function versionOf(/** @type {() => string | URL} */ find) {
+  try {
+    return JSON.parse(readFileSync(find(), 'utf8')).version;
+  } catch {
+    return 'of a bundle';
+  }
 }
 
 /**

@@ -1,4 +1,7 @@
-/** What a turned slider costs in the kitchen (`soup tui`): other weights for a loaded soup, and the sketch that follows. */
+/**
+ * What a turned slider costs in the kitchen (`soup tui`) and on the page: other weights for a loaded soup, and the
+ * pictures that follow, each from the key to its pixels.
+ */
 import { fileURLToPath } from 'node:url';
 import { diskFolder } from '../../packages/cli/dist/index.js';
 import { SKETCH_STEPS } from '../../packages/cli/dist/tui/engine/jobs.js';
@@ -41,23 +44,38 @@ const turning = (name, shards, once, facts = {}) => ({
   },
 });
 
+const PICTURE = { prompt: 'red apple', seed: 42n };
+const FULL_STEPS = 20;
+const FOUR = ['noto', 'twemoji', 'fluent', 'ink'];
+
+/** @param {Awaited<ReturnType<typeof loadModel>>} model @param {number} steps */
+async function draw(model, steps) {
+  for await (const _ of generate(model, { ...PICTURE, steps }));
+}
+
 /** @type {import('./cases.mjs').Case[]} */
 export const turns = [
-  turning('turn: other weights for 2 UNets', ['noto', 'ink'], (model, all) => model.reblend(all), { isTierless: true }),
-  turning('turn: other weights for 4 UNets', ['noto', 'twemoji', 'fluent', 'ink'], (model, all) => model.reblend(all), {
-    isTierless: true,
-  }),
+  ...[2, 4].map((count) =>
+    turning(`turn: re-blend, weights of ${count} shards`, FOUR.slice(0, count), (model, all) => model.reblend(all), {
+      isTierless: true,
+    }),
+  ),
   turning(
-    'turn: block weights for 2 UNets',
-    ['noto', 'ink'],
+    'turn: re-blend, block weights of 2 shards',
+    FOUR.slice(0, 2),
     (model, all) => {
       const table = Object.fromEntries(blockNames(model.unet.config).map((name) => [name, parseFraction(all[1])]));
       return model.reblend([1, 1], { blocks: [{ BASE: parseFraction(1) }, table] });
     },
     { isTierless: true },
   ),
-  turning(`turn: from a key to a sketch, ${SKETCH_STEPS} steps`, ['noto', 'ink'], async (model, all) => {
-    await model.reblend(all);
-    for await (const _ of generate(model, { prompt: 'red apple', seed: 42, steps: SKETCH_STEPS }));
-  }),
+  ...[
+    { name: 'coarse preview', steps: SKETCH_STEPS },
+    { name: 'full picture', steps: FULL_STEPS },
+  ].map(({ name, steps }) =>
+    turning(`turn: ${name}, 4 shards, ${steps} steps`, FOUR, async (model, all) => {
+      await model.reblend(all);
+      await draw(model, steps);
+    }),
+  ),
 ];
