@@ -190,9 +190,14 @@ describe('files', () => {
     const wrong = write('root.yaml', `ingredients: [noto, {model: ink, root: ${'ab'.repeat(32)}}]\n`);
     const refused = await soup(['merge', wrong, '--out', folder.in('root')]);
     expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('but the recipe expects abab')]);
+    // Whoever draws with it, too.
+    const drawn = await soup(['generate', wrong, '-p', 'x', '-o', folder.in('root.png')]);
+    expect([drawn.code, drawn.stderr]).toEqual([3, expect.stringContaining('but the recipe expects abab')]);
 
-    const weighted = write('weighted.yaml', 'ingredients: {noto: 2, ink: 1/2}\n');
-    expect((await soup(['merge', weighted, '--out', folder.in('a')])).code).toBe(0);
+    const nowhere = await soup(['merge', good]);
+    expect([nowhere.code, nowhere.stderr]).toEqual([2, expect.stringContaining('add --out FOLDER')]);
+    const weighted = write('weighted.yaml', 'ingredients: {noto: 2, ink: 1/2}\nout: a\n');
+    expect((await soup(['merge', weighted])).code).toBe(0);
     expect((await soup(['merge', 'noto:4+ink:1', '--out', folder.in('b')])).code).toBe(0);
     const [a, b] = await Promise.all(
       ['a', 'b'].map(async (name) => JSON.parse((await soup(['inspect', folder.in(name), '--json'])).stdout).files[0]),
@@ -210,6 +215,7 @@ describe('files', () => {
     const weights = (name: string) => readFileSync(folder.in(`${name}/unet/diffusion_pytorch_model.safetensors`));
     const data = (bytes: Buffer) => bytes.subarray(8 + Number(bytes.readBigUInt64LE(0)));
     expect(data(weights('a')).equals(data(weights('b')))).toBe(true);
+    expect(a.metadata.unet.soup).not.toHaveProperty('out');
     const ledger = await soup(['inspect', folder.in('a/soup.json')]);
     expect(ledger.stdout).toMatch(/the ledger of a soup[\s\S]*ink +1\/2 /);
   }, 900_000);

@@ -21,6 +21,7 @@ import {
   type WeightedComponent,
 } from '@diffusion-soup/core';
 import { diskFolder, fileSource } from './files.js';
+import { checkRoots, hashModels } from './merging/hashes.js';
 import type { Output } from './output.js';
 import { formula, locate, type Recipe, recipeOf } from './recipe.js';
 import { printable } from './text.js';
@@ -49,6 +50,8 @@ export interface Order {
   /** What becomes of a part: 'average', or the model that it is taken from. */
   readonly components?: Readonly<Partial<Record<WeightedComponent, string>>>;
   readonly loras?: readonly LoraOrder[];
+  /** Where a recipe says that the soup goes. */
+  readonly out?: string;
 }
 
 export interface NamedModel {
@@ -117,6 +120,9 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
         ...(its.length > 0 && { loras: its }),
       });
     }
+    // What is drawn with is held to the recipe as what is written is.
+    const pinned = ingredients.filter(({ root }) => root !== undefined);
+    if (pinned.length > 0) checkRoots(pinned, await hashModels(pinned, output));
     const base = order.base === undefined ? await findBase(ingredients, models, output) : await models(order.base);
     const lenders = new Map<WeightedComponent, NamedModel>();
     for (const [part, name] of Object.entries(order.components ?? {})) {
@@ -127,7 +133,7 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
         model !== base && !ingredients.some(({ path }) => path === model.path) && all.indexOf(model) === i,
     );
     const results = await loras(order.loras);
-    const { ingredients: _, base: __, ...settings } = order;
+    const { ingredients: _, base: __, out: ___, ...settings } = order;
     const recipe = recipeOf(ingredients, base?.path, settings);
     const open = openRecipe(order, ingredients, base, lenders, results);
     const title = formula(recipe);

@@ -58,5 +58,7 @@ export function besideFile(recipe: Recipe, file: string): Recipe {
     ...(recipe.base !== undefined && { base: beside(recipe.base) }),
     ...(recipe.components && { components: Object.fromEntries(components) }),
     ...(recipe.loras && { loras: loras(recipe.loras) }),
+    // What is not there yet: beside the recipe, wherever the command is given.
+    ...(recipe.out !== undefined && { out: isAbsolute(recipe.out) ? recipe.out : join(folder, recipe.out) }),
   };
 }

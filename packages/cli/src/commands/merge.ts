@@ -12,7 +12,7 @@ import type { Run } from '../run.js';
 import { printable } from '../text.js';
 
 interface MergeFlags extends CommonFlags, RecipeFlags {
-  readonly out: string;
+  readonly out?: string;
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly adapter?: string;
@@ -37,7 +37,7 @@ export function mergeCommand(program: Command, run: Run): void {
       '<model...>',
       'models (folders, files, names of the pantry; A+B and A:2+B:1 are fine too), or a recipe.yaml',
     )
-    .requiredOption('-o, --out <path>', 'the new folder, or the new file (*.safetensors)');
+    .option('-o, --out <path>', 'the new folder, or the new file (*.safetensors); a recipe may say it');
   withRecipeFlags(command)
     .option('-f, --force', 'replace what exists, once the new model is complete')
     .option('--keep-sum', 'keep the integer sums, so that add and remove read one shard only (4 bytes a weight)')
@@ -56,21 +56,28 @@ Examples:
   soup merge noto ink --weights 2,1 --out my-soup --force
   soup merge noto:1/3+ink:2/3 --base ./stable-diffusion-v1-5 --out my-soup.safetensors
   soup merge noto ink --method ties --set density=0.3 --out my-soup
-  soup merge soup.yaml --out my-soup
+  soup merge soup.yaml                                    its "out" says where
   soup merge noto ink --out my-soup --dry-run --json`,
     )
     .action(async (words: string[], flags: MergeFlags) => {
       const output = run.output(flags);
-      const kitchen = await openKitchen(await orderOf(words, flags, output), output);
+      const order = await orderOf(words, flags, output);
+      const out = flags.out ?? order.out;
+      if (out === undefined) {
+        throw new UsageError(
+          'no place for the soup: add --out FOLDER or --out FILE.safetensors, or "out" to the recipe',
+        );
+      }
+      const kitchen = await openKitchen(order, output);
       try {
-        await merge(kitchen, flags, output);
+        await merge(kitchen, { ...flags, out }, output);
       } finally {
         await kitchen.close();
       }
     });
 }
 
-async function merge(kitchen: Kitchen, flags: MergeFlags, output: Output): Promise<void> {
+async function merge(kitchen: Kitchen, flags: MergeFlags & { readonly out: string }, output: Output): Promise<void> {
   const {
     out: target,
     force = false,

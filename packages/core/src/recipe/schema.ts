@@ -219,7 +219,12 @@ export const recipeSchema = record(
       ),
     ),
     loras: z.optional(loras()),
-    out: z.optional(described(text('a path'), 'Where the soup goes, if the command does not say.')),
+    out: z.optional(
+      described(
+        text('a path'),
+        'Where the soup goes, if the command does not say: a folder, or a file *.safetensors; seen from the recipe.',
+      ),
+    ),
   },
   'a recipe',
 );
