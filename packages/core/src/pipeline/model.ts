@@ -7,7 +7,7 @@ import type { SchedulerConfig } from '../checkpoint/config-scheduler.js';
 import type { ModelFolder, WeightedComponent } from '../checkpoint/model-folder.js';
 import type { ModelIngredient, OpenRecipe, RecipeSettings } from '../cook/open-recipe.js';
 import { type CookedPart, type CookOptions, cookPart } from '../cook/part.js';
-import { CheckpointError, IncompatibleError } from '../errors.js';
+import { CheckpointError, IncompatibleError, UsageError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import {
   type Component,
@@ -18,10 +18,16 @@ import {
   type UNet,
   type Vae,
 } from '../model/components.js';
+import { createEnsemble } from '../model/ensemble.js';
 import { type ClipTokenizer, createTokenizer } from '../model/tokenizer.js';
 import type { Blend } from '../soup/blend.js';
 
 export interface LoadModelOptions extends RecipeSettings, CookOptions {
+  /**
+   * Average what the ingredients' UNets predict, at every step, instead of their weights: see model/ensemble.ts. Text
+   * encoder and VAE are the soup's.
+   */
+  readonly ensemble?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (part: WeightedComponent, done: number, total: number) => void;
 }
@@ -60,6 +66,7 @@ export async function loadModel(
     for (const component of made) component.destroy();
     for (const part of cooked) await part.close();
   };
+  if (options.ensemble) checkEnsemble(options);
   try {
     const scheduler = await schedulerOf(ingredients, options.base);
     const recipe: OpenRecipe = { ...options, ingredients };
@@ -76,7 +83,11 @@ export async function loadModel(
       return { model, found };
     };
     const textEncoder = await part('text_encoder', (folder) => folder.textEncoderConfig(), createTextEncoder);
-    const unet = await part('unet', (folder) => folder.unetConfig(), createUNet);
+    const ensemble: typeof createEnsemble = (gpu, config, blend) => {
+      const size = { images: 1, height: config.sampleSize, width: config.sampleSize };
+      return createEnsemble(gpu, config, blend, { room: () => vae.model.decodeFootprint(size).peak });
+    };
+    const unet = await part('unet', (folder) => folder.unetConfig(), options.ensemble ? ensemble : createUNet);
     const vae = await part('vae', (folder) => folder.vaeConfig(), createVae);
     checkFit(textEncoder.model, unet.model, vae.model);
     const tokenizer = await tokenizerOf(ingredients, options.base, textEncoder.model.config.maxPositions);
@@ -108,6 +119,18 @@ export async function loadModel(
   } catch (error) {
     await destroy();
     throw error;
+  }
+}
+
+/** What makes new weights of the ingredients' leaves nothing to take the mean of. */
+function checkEnsemble({ method = 'linear', loras }: LoadModelOptions): void {
+  if (method !== 'linear' && method !== 'task_arithmetic') {
+    throw new UsageError(`${method} makes weights of its own; an ensemble is a mean of what the ingredients predict`, {
+      method,
+    });
+  }
+  if (loras?.length) {
+    throw new UsageError('an ensemble has no weights to bake a LoRA into; bake it into the ingredients, in a recipe');
   }
 }
 
