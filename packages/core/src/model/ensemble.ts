@@ -69,7 +69,7 @@ export function createEnsemble(gpu: Gpu, config: UNetConfig, blend: Blend, optio
       }));
       for (const [i, member] of members.entries()) {
         const report = (done: number, total: number) => onProgress?.(i * total + done, members.length * total);
-        await shelf.take(member.blend, { signal, onProgress: report });
+        await shelf.load(member.blend, { signal, onProgress: report });
       }
     },
     destroy: () => shelf.destroy(),
@@ -89,7 +89,7 @@ export function ensembleUNet(shelf: UNetShelf, members: () => readonly Member[])
     async predict(...asked) {
       const sums = new Map<string, Float64Array>();
       for (const { blend, share } of members()) {
-        const results = await (await shelf.take(blend)).predict(...asked);
+        const results = await shelf.predict(blend, ...asked);
         for (const [name, values] of Object.entries(results)) {
           const sum = sums.get(name) ?? new Float64Array(values.length);
           sums.set(name, sum);

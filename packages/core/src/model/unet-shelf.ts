@@ -3,6 +3,7 @@
  * the one that was used last. Of networks that are asked in turn, as those of an ensemble are, that keeps the most.
  */
 import type { UNetConfig } from '../checkpoint/configs.js';
+import { MemoryError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { STAGING_BYTES } from '../soup/averager.js';
 import type { Blend } from '../soup/blend.js';
@@ -14,8 +15,10 @@ export interface UNetShelf {
   /** Bytes of weights on the device, of all places in use. */
   readonly bytes: number;
   readonly places: number;
-  /** The network with a blend's weights, which are loaded unless a place holds them. Good until the next `take`. */
-  take(blend: Blend, options?: LoadOptions): Promise<UNet>;
+  /** Puts a blend's weights into a place, unless one holds them. */
+  load(blend: Blend, options?: LoadOptions): Promise<void>;
+  /** What the network with a blend's weights says; see UNet.predict. */
+  predict(blend: Blend, ...asked: Parameters<UNet['predict']>): ReturnType<UNet['predict']>;
   predictFootprint: UNet['predictFootprint'];
   destroy(): void;
 }
@@ -37,7 +40,7 @@ interface Place {
 
 /** `first` is any blend of the architecture; the first place is reserved at once, nothing is read yet. */
 export function createShelf(gpu: Gpu, config: UNetConfig, first: Blend, options: ShelfOptions = {}): UNetShelf {
-  const most = options.places ?? Number.POSITIVE_INFINITY;
+  let most = options.places ?? Number.POSITIVE_INFINITY;
   const one = createUNet(gpu, config, first);
   const { sampleSize } = config;
   const own = one.predictFootprint({ images: 2, height: sampleSize, width: sampleSize }, TOKENS).peak;
@@ -61,6 +64,34 @@ export function createShelf(gpu: Gpu, config: UNetConfig, first: Blend, options:
     return place.unet;
   }
 
+  async function take(blend: Blend, options?: LoadOptions): Promise<UNet> {
+    const holder = places.find((place) => place.blend === blend);
+    if (holder) {
+      last = holder;
+      return holder.unet;
+    }
+    const empty = places.find((place) => place.blend === undefined);
+    if (empty) return fill(empty, blend, options);
+    if (!hasRoom()) return fill(last, blend, options);
+    const place: Place = { unet: createUNet(gpu, config, blend) };
+    places.push(place);
+    return fill(place, blend, options);
+  }
+
+  /** Activations may take more than was foreseen, as for a larger picture: then a place is given up for them. */
+  async function withRoom<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof MemoryError) || places.length === 1) throw error;
+        most = places.length - 1;
+        places.pop()!.unet.destroy();
+        last = places.at(-1)!;
+      }
+    }
+  }
+
   return {
     config,
     get bytes() {
@@ -69,19 +100,10 @@ export function createShelf(gpu: Gpu, config: UNetConfig, first: Blend, options:
     get places() {
       return places.length;
     },
-    async take(blend, options) {
-      const holder = places.find((place) => place.blend === blend);
-      if (holder) {
-        last = holder;
-        return holder.unet;
-      }
-      const empty = places.find((place) => place.blend === undefined);
-      if (empty) return fill(empty, blend, options);
-      if (!hasRoom()) return fill(last, blend, options);
-      const place: Place = { unet: createUNet(gpu, config, blend) };
-      places.push(place);
-      return fill(place, blend, options);
+    async load(blend, options) {
+      await withRoom(() => take(blend, options));
     },
+    predict: (blend, ...asked) => withRoom(async () => (await take(blend)).predict(...asked)),
     predictFootprint: one.predictFootprint,
     destroy() {
       for (const { unet } of places) unet.destroy();
@@ -98,12 +120,10 @@ export function shelvedUNet(shelf: UNetShelf, blend: Blend): UNet {
       return shelf.bytes;
     },
     async load(from, options) {
-      await shelf.take(from, options);
+      await shelf.load(from, options);
       current = from;
     },
-    async predict(...asked) {
-      return (await shelf.take(current)).predict(...asked);
-    },
+    predict: (...asked) => shelf.predict(current, ...asked),
     predictFootprint: shelf.predictFootprint,
     destroy() {},
   };
