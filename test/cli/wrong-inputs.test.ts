@@ -46,6 +46,15 @@ beforeAll(() => {
   spoilt('foreign-pipeline', (folder) => {
     writeFileSync(`${folder}/model_index.json`, '{"_class_name": "FluxPipeline"}');
   });
+  spoilt(
+    'more-layers',
+    (folder) => {
+      const file = `${folder}/text_encoder/config.json`;
+      const { num_hidden_layers: layers, ...config } = JSON.parse(readFileSync(file, 'utf8'));
+      writeFileSync(file, JSON.stringify({ ...config, num_hidden_layers: layers - 1 }));
+    },
+    SD15,
+  );
   spoilt('unknown-golden', (folder) => writeFileSync(`${folder}/golden-controlnet.safetensors`, ''), SD15);
 });
 afterAll(() => {
@@ -92,7 +101,7 @@ const usage: Case[] = [
   ['memory without a unit', 2, /such as 6GB/, draw('--memory', '6')],
   ['an unknown precision', 2, /Allowed choices are auto, f32, f16/, draw('--precision', 'f64')],
   ['an unknown noise generator', 2, /Allowed choices are cpu, cuda/, draw('--noise', 'mps')],
-  ['a merge to nowhere', 2, /required option '-o, --out <path>'/, ['merge', 'noto', 'ink']],
+  ['a merge to nowhere', 2, /no place for the soup: add --out/, ['merge', 'noto', 'ink']],
   ['a merge into its ingredient', 2, /lie in each other/, ['merge', `${PANTRY}/noto`, 'ink', '-o', `${PANTRY}/noto/x`]],
 ];
 
@@ -122,6 +131,12 @@ const files: Case[] = [
 ];
 
 const others: Case[] = [
+  [
+    'more layers than a text encoder says',
+    4,
+    /text_encoder.* tensors that its config does not account for; the first is "text_model.encoder.layers/,
+    drawWith('more-layers'),
+  ],
   ['models that do not fit', 4, /blockOutChannels is .* Only models of the same architecture/, merge(SD15, SD21)],
   [
     'models that do not fit, drawn with',

@@ -34,6 +34,12 @@ export type TextEncoder = Awaited<ReturnType<typeof createTextEncoder>>;
 export type UNet = ReturnType<typeof createUNet>;
 export type Vae = ReturnType<typeof createVae>;
 
+/**
+ * What files of text encoders have beside what conditions a picture: numbers that only count, and what CLIP compares texts
+ * and pictures with.
+ */
+const BESIDE_TEXT = /(^|\.)(position_ids|text_projection(\.weight)?|logit_scale)$/;
+
 /** Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. */
 export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Blend) {
   const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32' };
@@ -49,6 +55,7 @@ export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Bl
       { tensor: table, file: blend.ingredients[0]!.name },
     );
   }
+  parameters.refuseUnused((key) => key === table || BESIDE_TEXT.test(key));
   let current = blend;
 
   const plans = createPlanCache(gpu, 'text encoder', ({ tokens }, skip): Record<string, Tensor> => {

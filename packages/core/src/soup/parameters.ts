@@ -38,7 +38,7 @@ export interface Parameters {
   /** Bytes held on the device. */
   readonly bytes: number;
   /** Refuses tensors that nothing has asked for, unless they are known to be without effect. */
-  refuseUnused(ignorable?: RegExp): void;
+  refuseUnused(isIgnorable?: (key: string) => boolean): void;
   load(blend: Blend, options?: LoadOptions): Promise<void>;
   destroy(): void;
 }
@@ -134,9 +134,9 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     get bytes() {
       return bytes;
     },
-    refuseUnused(ignorable) {
+    refuseUnused(isIgnorable = () => false) {
       const used = new Set(parameters.map(({ key }) => key));
-      const unused = [...weights.tensors.keys()].filter((key) => !used.has(key) && !ignorable?.test(key));
+      const unused = [...weights.tensors.keys()].filter((key) => !used.has(key) && !isIgnorable(key));
       if (unused.length === 0) return;
       throw new IncompatibleError(
         `${weights.name} has ${unused.length} tensors that its config does not account for; the first is "${unused[0]}". ` +
