@@ -35,6 +35,7 @@ export async function loadWithProgress({ gpu }: OpenGpu, kitchen: Kitchen, outpu
   const { ingredients, ...settings } = kitchen.open;
   const model = await loadModel(gpu, ingredients, {
     ...settings,
+    ...(kitchen.order.ensemble && { ensemble: true }),
     signal: output.io.signal,
     onProgress: loadingProgress(output),
   });

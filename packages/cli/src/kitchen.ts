@@ -47,6 +47,8 @@ export interface Order {
   readonly normalize?: boolean;
   readonly dtype?: ResultType;
   readonly allowNonFinite?: boolean;
+  /** Average what the UNets predict instead of their weights: to draw with, not to write. */
+  readonly ensemble?: boolean;
   /** What becomes of a part: 'average', or the model that it is taken from. */
   readonly components?: Readonly<Partial<Record<WeightedComponent, string>>>;
   readonly loras?: readonly LoraOrder[];

@@ -41,6 +41,8 @@ export interface Recipe extends RecipeSettings {
   readonly version: string;
   readonly ingredients: readonly WrittenIngredient[];
   readonly base?: string;
+  /** The mean of predictions, not of weights. */
+  readonly ensemble?: boolean;
 }
 
 interface WrittenIngredient {
@@ -203,7 +205,8 @@ function shownWeight(weight: Fraction): number | string {
 }
 
 /** "noto + ink", or with weights where they differ "noto:2 + ink:1". */
-export function formula({ ingredients }: Pick<Recipe, 'ingredients'>): string {
+export function formula({ ingredients, ensemble }: Pick<Recipe, 'ingredients' | 'ensemble'>): string {
   const isUniform = ingredients.every(({ weight }) => weight === ingredients[0]!.weight);
-  return ingredients.map(({ name, weight }) => (isUniform ? name : `${name}:${weight}`)).join(' + ');
+  const sum = ingredients.map(({ name, weight }) => (isUniform ? name : `${name}:${weight}`)).join(' + ');
+  return ensemble ? `ensemble of ${sum}` : sum;
 }

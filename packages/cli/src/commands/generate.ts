@@ -50,6 +50,7 @@ interface GenerateFlags extends CommonFlags, RecipeFlags {
   readonly precision: Precision | 'auto';
   readonly memory?: number;
   readonly adapter?: string;
+  readonly ensemble?: boolean;
   readonly preview?: number;
   readonly show: boolean;
 }
@@ -60,6 +61,7 @@ export function generateCommand(program: Command, run: Run): void {
     .summary('draw pictures from prompts')
     .description('Draws pictures with a model, or with the average of several: noto, noto+ink, noto:2+ink:1.')
     .argument('<model...>', 'model folders, or names in the pantry')
+    .option('--ensemble', "average the models' predictions at every step instead of their weights: slower, and exact")
     .option('-p, --prompt <text>', 'what to draw; give it again for more pictures', collect)
     .option('-n, --negative <text>', 'what to steer away from')
     .option(
@@ -103,6 +105,7 @@ Examples:
   soup generate noto+twemoji+ink -p "cat face" -p rocket --count 4
   soup generate noto ink --weights 3,1 -p pizza --seed 42 --steps 30 -o pizza.png
   soup generate ./my-soup -p "house with garden" --image photo.jpg --strength 0.6
+  soup generate --ensemble noto:2+ink:1 -p rocket
   soup generate noto -p "red apple" --json | jq -r '.images[].path'`,
     )
     .action(async (words: string[], flags: GenerateFlags) => {
@@ -117,7 +120,8 @@ async function generateAll(words: readonly string[], flags: GenerateFlags, outpu
     throw new UsageError('--strength needs a picture: add --image FILE');
   const sampler = flags.sampler === undefined ? undefined : resolveSampler(flags.sampler);
   const place = destination(flags.out);
-  const kitchen = await openKitchen(await orderOf(words, flags, output), output);
+  const order = await orderOf(words, flags, output);
+  const kitchen = await openKitchen({ ...order, ...(flags.ensemble && { ensemble: true }) }, output);
   const opened = await openGpuFor({ precision: flags.precision, budget: flags.memory, adapter: flags.adapter });
   const adapter = adapterName(opened.adapter);
   const { precision } = opened.gpu;
