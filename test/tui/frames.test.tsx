@@ -73,7 +73,7 @@ describe('kitchen', () => {
                                                        /pictures/apple.png
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step · queue 0
        ←→ turn  space on/off  0-9 type  = equal  n normalise  l lock  ? all keys"
     `);
   });
@@ -92,8 +92,8 @@ describe('kitchen', () => {
          seed      42      steps     20
          sampler   own     guidance  7
 
-       ━━━━──────────── drawing a sketch, step 1 of 4, 0.9 s left…
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       ━━━━──────────── drawing a sketch, step 1 of 4, 0.9 s left
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 1
        ←→ turn  space on/off  0-9 type  = equal  ? all keys"
     `);
   });
@@ -105,7 +105,7 @@ describe('kitchen', () => {
     expect(frameOf(state).split('\n').slice(-3)).toMatchInlineSnapshot(`
       [
         " ━━━━━━────────── drawing, step 7 of 20, 4.1 s left",
-        " copied: soup generate noto",
+        " › copied: soup generate noto",
         " ←→ turn  space on/off  0-9 type  = equal  ? all keys",
       ]
     `);
@@ -131,7 +131,7 @@ describe('kitchen', () => {
          sampler   own     guidance  7       an earlier soup · 1…
                                              /pictures/apple.png
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        ←→ turn  space on/off  0-9 type  = equal  ? all keys"
     `);
   });
@@ -156,7 +156,7 @@ describe('kitchen', () => {
          seed      42      steps     20
          sampler   own     guidance  7
        ✕ unet: crossAttentionDim is [64] in noto but [768] in
-       sd15.
+         sd15.
        ←→ turn  space on/off  0-9 type  = equal  ? all keys"
     `);
   });
@@ -193,7 +193,7 @@ describe('kitchen', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        enter edit  ←→ turn  ↑↓ move  tab shards  ? all keys"
     `);
     const many = Array.from({ length: 30 }, (_, i) => shard(`shard-${i}`));
@@ -211,7 +211,7 @@ describe('kitchen', () => {
          seed      42      steps     20
          sampler   own     guidance  7
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        ←→ turn  space on/off  0-9 type  = equal  ? all keys"
     `);
   });
@@ -240,12 +240,36 @@ describe('kitchen', () => {
     `);
   });
 
+  test('with a path that does not fit below the picture, and with words that need two lines', () => {
+    const path = '/home/somebody/.local/state/soup/pictures/0123456789ab.png';
+    const { key } = wantedOf(begin().doc.present)!.full;
+    const state = acted(ready({ size: SMALL }), engine({ type: 'picture', picture: drawn(key, { path }) }));
+    expect(frameOf(state).split('\n').slice(-4)).toMatchInlineSnapshot(`
+      [
+        "                                       …es/0123456789ab.png",
+        " /home/somebody/.local/state/soup/pictures/0123456789ab.png",
+        " llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0",
+        " ←→ turn  space on/off  0-9 type  = equal  ? all keys",
+      ]
+    `);
+    const text = `saved: /home/somebody/soups/of/this/year/${'long-'.repeat(5)}name`;
+    const said = acted(state, { type: 'notice', notice: { kind: 'note', text } });
+    expect(frameOf(said).split('\n').slice(-4)).toMatchInlineSnapshot(`
+      [
+        "                                       …es/0123456789ab.png",
+        " › saved: /home/somebody/soups/of/this/year/long-long-long-",
+        "   long-long-name",
+        " ←→ turn  space on/off  0-9 type  = equal  ? all keys",
+      ]
+    `);
+  });
+
   test('paused, stopped, and about to quit', () => {
     const last = (state: State) => frameOf(state).split('\n').slice(-3);
     expect(last(acted(ready({ size: SMALL }), { type: 'pause' }))).toMatchInlineSnapshot(`
       [
         " paused: r draws, p goes on",
-        " llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step",
+        " llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0",
         " ←→ turn  space on/off  0-9 type  = equal  ? all keys",
       ]
     `);
@@ -253,8 +277,8 @@ describe('kitchen', () => {
       last(acted(ready({ size: SMALL }), engine({ type: 'stopped' }), { type: 'leave', armed: true })),
     ).toMatchInlineSnapshot(`
       [
-        " stopped; press r to draw",
-        " llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step",
+        " › stopped; press r to draw",
+        " llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0",
         " Ctrl-C again quits; any other key stays",
       ]
     `);
@@ -314,7 +338,7 @@ describe('blocks', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step · queue 0
        ←→ block  ↑↓ turn  tab next shard  n presets  0 clear  esc kitchen"
     `);
   });
@@ -333,7 +357,7 @@ describe('blocks', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        ←→ block  ↑↓ turn  tab next shard  n presets  esc kitchen"
     `);
   });
@@ -359,7 +383,7 @@ describe('compare', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        a flip A/B  w sweep  g grid  o leave one out  esc kitchen"
     `);
   });
@@ -388,7 +412,7 @@ describe('compare', () => {
        A: 0.6 noto + 0.4 ink          ▸ B (now): 0.5 noto + 0.5 ink
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step · queue 0
        a flip A/B  w sweep  g grid  o leave one out  x other shards  esc kitchen"
     `);
   });
@@ -419,7 +443,7 @@ describe('compare', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step · queue 0
        a flip A/B  w sweep  g grid  o leave one out  x other shards  esc kitchen"
     `);
   });
@@ -438,7 +462,7 @@ describe('compare', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        a flip A/B  w sweep  g grid  o leave one out  esc kitchen"
     `);
     expect(frameOf(acted(ready({ size: SMALL }), { type: 'sheet', kind: 'without' }))).toMatchInlineSnapshot(`
@@ -454,7 +478,7 @@ describe('compare', () => {
        ▸ all          no noto        no ink
        1 of 3, enter takes it: 0.6 noto + 0.4 ink
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        a flip A/B  w sweep  g grid  o leave one out  esc kitchen"
     `);
   });
@@ -486,7 +510,7 @@ describe('save', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step · queue 0
        1-6 choose  tab another shard  esc kitchen"
     `);
   });
@@ -507,11 +531,11 @@ describe('save', () => {
        4 Command     to the clipboard: what to type to draw this…
        5 Add         noto to a soup on the disk, by its ledger
        6 Remove      noto from a soup on the disk, with a receipt
-       $ soup generate noto:0.6+ink:0.4 -p 'red apple' --seed 42
-       --steps 20 --guidance 7
-         root   aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…
+       saved     /soups/mine
+         root    aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+                 aaaaaaaaaaaaaaaa
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        enter accept  esc leave as it was"
     `);
   });
@@ -541,7 +565,7 @@ describe('keys', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step · queue 0
        esc kitchen  q quit"
     `);
     expect(frameOf(acted(ready({ size: SMALL }), { type: 'screen', screen: 'help' }))).toMatchInlineSnapshot(`
@@ -557,10 +581,22 @@ describe('keys', () => {
 
 
        ready
-       llvmpipe · f16 · 32.0 MiB of 1.0 GiB · 0.31 s/step
+       llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        esc kitchen  q quit"
     `);
   });
+});
+
+test('the keys tell where the log is', () => {
+  const state = acted(ready({ size: SMALL, log: '/state/tui.log' }), { type: 'screen', screen: 'help' });
+  expect(frameOf(state).split('\n').slice(7, 11)).toMatchInlineSnapshot(`
+    [
+      " u U       undo, redo",
+      "",
+      " The log: /state/tui.log",
+      "",
+    ]
+  `);
 });
 
 test('a terminal that is too small gets one plain line', () => {
@@ -569,18 +605,31 @@ test('a terminal that is too small gets one plain line', () => {
 });
 
 test('a console without these characters gets others', () => {
-  const theme = themeOf({ TERM: 'linux' }, 'ascii');
-  expect(
-    frameOf(ready({ size: SMALL }), theme)
-      .split('\n')
-      .slice(1, 4),
-  ).toMatchInlineSnapshot(`
-    [
-      " > * noto    =======----    0.60  60%",
-      "   * ink     ====-------    0.40  40%",
-      "   o fluent  -----------     off",
-    ]
-  `);
+  for (const env of [{ TERM: 'linux' }, { LANG: 'de_DE.ISO-8859-1' }]) {
+    const theme = themeOf(env, 'truecolor');
+    expect(theme.pictures).toBe('ascii');
+    const all = (['kitchen', 'blocks', 'compare', 'keep', 'help'] as const).map((screen) =>
+      theme.spelled(frameOf(acted(withPicture(ready({ size: SMALL })), { type: 'screen', screen }), theme)),
+    );
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is looked for
+    for (const frame of all) expect(frame).toMatch(/^[\x00-\x7f]*$/);
+    expect(all[0]).toMatchInlineSnapshot(`
+      " Soup          Kitchen  b Blocks  c Compare  s Save  ? Keys
+       > * noto    =======----    0.60  60%    ..:--=++**#%%@
+         * ink     ====-------    0.40  40%    ..:--=++**#%%@
+         o fluent  -----------     off         ..:--=++**#%%@
+         o twemoji -----------     off         ..:--=++**#%%@
+         = 0.6 noto + 0.4 ink      sum 1.00    ..:--=++**#%%@
+         prompt    red apple                   ..:--=++**#%%@
+         negative  none                        ..:--=++**#%%@
+         seed      42      steps     20        ..:--=++**#%%@
+         sampler   own     guidance  7       picture - 1.3 s
+                                             /pictures/apple.png
+       ready
+       llvmpipe - f16 - 32.0 MiB - 0.31 s/step - queue 0
+       arrows turn  space on/off  0-9 type  = equal  ? all keys"
+    `);
+  }
 });
 
 test.each([60, 79, 100, 220].flatMap((columns) => [15, 16, 21, 22, 60].map((rows) => ({ columns, rows }))))(

@@ -195,13 +195,16 @@ describe('other screens', () => {
 
   test('A and B are flipped, and flipping is undone like any change', () => {
     const state = typed(begin(), 'a', '=');
-    expect(state.side).toBe('B');
+    expect(present(state).side).toBe('B');
     const flipped = typed(state, 'a');
     expect(weightsIn(flipped)).toEqual([0.6, 0.4, 0, 0]);
-    expect(flipped.side).toBe('A');
+    expect(present(flipped).side).toBe('A');
     expect(weightsIn(typed(flipped, 'a'))).toEqual([0.5, 0.5, 0, 0]);
-    expect(weightsIn(typed(flipped, 'u'))).toEqual([0.5, 0.5, 0, 0]);
-    expect(typed(flipped, 'A').pinned).toBe(present(flipped));
+    const back = typed(flipped, 'u');
+    expect(present(back)).toBe(present(state));
+    expect(weightsIn(typed(back, 'a'))).toEqual([0.6, 0.4, 0, 0]); // A is still there
+    expect(present(typed(flipped, 'A')).other).toMatchObject({ shards: present(flipped).shards });
+    expect(present(typed(begin(), 'a', 'u')).other).toBeUndefined();
   });
 
   test('a cell of a sheet is taken into the kitchen', () => {

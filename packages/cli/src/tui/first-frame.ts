@@ -3,6 +3,7 @@
  * nothing meanwhile. It is what the kitchen will show in a moment; keys that are pressed already are kept for it.
  */
 import { readdirSync } from 'node:fs';
+import { printable } from '../text.js';
 import { enterTerminal, isLinear } from './terminal.js';
 
 type Process = Pick<NodeJS.Process, 'argv' | 'env' | 'stdin' | 'stdout'>;
@@ -27,8 +28,7 @@ export function firstFrame(columns: number, rows: number, names: readonly string
 function namesIn(folder: string): string[] {
   try {
     const found = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: names are made harmless for the terminal
-    return found.map(({ name }) => name.replace(/[\x00-\x1f\x7f-\x9f]/g, '')).sort();
+    return found.map(({ name }) => printable(name)).sort();
   } catch {
     return [];
   }

@@ -10,6 +10,7 @@ import { clipboardText } from './clipboard.js';
 import { startEngine } from './engine/client.js';
 import { createInput } from './input.js';
 import { openLog, stateFolder } from './log.js';
+import { forgetOldPictures } from './pictures-folder.js';
 import { DELETE_KITTY_PICTURES, placementsOf } from './placements.js';
 import { createLinearPainter, createPainter, type Painter } from './screen.js';
 import { type Doc, initialState } from './state/state.js';
@@ -41,7 +42,8 @@ export async function launch({ env, signal, ...begin }: Launch): Promise<number>
   const { promise: left, resolve: leave } = deferred<number>();
   const size = () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
 
-  const app = new App(initialState({ ...begin, size: size(), prompts: readPrompts(history) }), {
+  const path = log.path === undefined ? {} : { log: log.path };
+  const app = new App(initialState({ ...begin, size: size(), prompts: readPrompts(history), ...path }), {
     startEngine: (onEvent) => startEngine({ folder, log: log.file, onEvent }),
     copy(text) {
       const sequence = clipboardText(text, env);
@@ -65,7 +67,7 @@ export async function launch({ env, signal, ...begin }: Launch): Promise<number>
         rows: () => size().rows,
         ...(mode === 'kitty' && { deletePictures: DELETE_KITTY_PICTURES }),
       });
-  const view = show(app, painter, themeOf(env, mode), { linear, onBroken: (error) => broken(error) });
+  const view = show(app, painter, themeOf(env, mode, linear), { linear, onBroken: (error) => broken(error) });
 
   const resized = () => {
     painter.forget();
@@ -89,6 +91,7 @@ export async function launch({ env, signal, ...begin }: Launch): Promise<number>
   process.on('unhandledRejection', broken);
   try {
     app.start();
+    forgetOldPictures(folder).catch(log.write);
     if (signal.aborted) signalled();
     return await left;
   } finally {
@@ -114,7 +117,9 @@ interface ShowOptions {
 
 /** Ink lays out and reads the keys; the frames it makes are put on the terminal by the painter. */
 function show(app: App, painter: Painter, theme: Theme, { linear, onBroken }: ShowOptions) {
-  const frames = new FrameStream((frame) => painter.paint(frame, placementsOf(app.state, theme.pictures)));
+  const frames = new FrameStream((frame) =>
+    painter.paint(theme.spelled(frame), placementsOf(app.state, theme.pictures)),
+  );
   frames.columns = app.state.size.columns;
   const onInput = createInput((press) => app.press(press));
   const root = () => <Root state={app.state} theme={theme} onInput={onInput} />;

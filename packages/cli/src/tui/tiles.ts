@@ -2,7 +2,7 @@
 import type { Drawn } from './engine/protocol.js';
 import { type CellArea, cellAreas, type Layout } from './layout.js';
 import { formulaOf } from './state/soup.js';
-import { pictureOf, type State, wantedOf } from './state/state.js';
+import { pictureOf, type State, shownOf, wantedOf } from './state/state.js';
 
 const STRIP = 5;
 
@@ -15,7 +15,8 @@ export interface Tile {
 
 /** What is shown where: of the sheet, or of A, B and the strip. Pictures are placed by it, too. */
 export function tilesOf(state: State, layout: Layout): readonly Tile[] {
-  const { sheet, pinned, doc } = state;
+  const { sheet, doc } = state;
+  const { other, side: now } = doc.present;
   if (sheet) {
     const areas = cellAreas(layout, sheet.columns, sheet.cells.length, 2);
     return sheet.cells.map(({ label, shards }, i) => {
@@ -25,13 +26,12 @@ export function tilesOf(state: State, layout: Layout): readonly Tile[] {
     });
   }
   const strip = lastPictures(state, STRIP);
-  const sides = pinned ? [pinned, doc.present] : [doc.present];
   const areas = cellAreas(layout, STRIP, STRIP, 1);
-  if (!pinned) return strip.map((picture, i) => ({ label: '', picture, area: areas[i], isFocused: false }));
-  return sides.map((side, i) => {
+  if (!other) return strip.map((picture, i) => ({ label: '', picture, area: areas[i], isFocused: false }));
+  return [other, doc.present].map((side, i) => {
     const wanted = wantedOf(side);
     const picture = wanted && (pictureOf(state, wanted.full.key) ?? pictureOf(state, wanted.sketch.key));
-    const isA = (i === 0) === (state.side === 'B');
+    const isA = (i === 0) === (now === 'B');
     const label = `${isA ? 'A' : 'B'}${i === 1 ? ' (now)' : ''}: ${formulaOf(side.shards)}`;
     return { label, area: cellAreas(layout, 2, 2, 1)[i], isFocused: i === 1, ...(picture && { picture }) };
   });
@@ -49,6 +49,14 @@ export function stripOf(state: State, layout: Layout): readonly Tile[] {
     area: { column: 1 + i * (2 * rows + 1), row: layout.preview.row + top, columns: 2 * rows, rows, hasLabel: false },
     isFocused: false,
   }));
+}
+
+/** Where the picture lies that is looked at; undefined where its caption has all of it. */
+export function pathShown(state: State, layout: Layout): string | undefined {
+  if (state.screen === 'compare') return tilesOf(state, layout).find(({ isFocused }) => isFocused)?.picture?.path;
+  if (state.screen !== 'kitchen' && state.screen !== 'blocks') return undefined;
+  const path = shownOf(state)?.picture.path;
+  return path && path.length > layout.preview.columns ? path : undefined;
 }
 
 const MOST_STRIP_ROWS = 6;

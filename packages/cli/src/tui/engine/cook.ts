@@ -10,7 +10,7 @@ export type Tell = (event: EngineEvent) => void;
 export interface Doing {
   readonly signal: AbortSignal;
   readonly tell: Tell;
-  /** Pictures that wait behind this one. */
+  /** What waits behind this: pictures, and things to keep. */
   readonly queue: number;
 }
 
@@ -72,9 +72,10 @@ export class Cook {
         const task = this.#tasks.shift();
         const order = this.#order;
         if (task)
-          await this.#attempt(true, async (doing) =>
-            this.tell({ type: 'kept', kept: await this.stove.keep(task, doing) }),
-          );
+          await this.#attempt(true, async (doing) => {
+            const queue = this.#tasks.length + (order?.jobs.length ?? 0);
+            this.tell({ type: 'kept', kept: await this.stove.keep(task, { ...doing, queue }) });
+          });
         else if (order) {
           await this.#attempt(false, (doing) => this.#drawAll(order, doing));
           if (this.#order === order && this.#tasks.length === 0) this.#order = undefined;

@@ -9,12 +9,12 @@ import type { Doing } from './cook.js';
 import { recipeOf } from './order.js';
 import type { KeepTask, Kept } from './protocol.js';
 
-export async function keepCheckpoint(task: KeepTask, env: Io['env'], { tell, signal }: Doing): Promise<Kept> {
+export async function keepCheckpoint(task: KeepTask, env: Io['env'], { tell, signal, queue }: Doing): Promise<Kept> {
   const { run } = await import('../../run.js');
   const { folder } = task;
   let [answer, said] = ['', ''];
   const working = (): void =>
-    tell({ type: 'work', work: { phase: 'writing', part: folder, done: 0, total: 0, queue: 0 } });
+    tell({ type: 'work', work: { phase: 'writing', part: folder, done: 0, total: 0, queue } });
   const stdout = {
     write(text: string) {
       answer += text;

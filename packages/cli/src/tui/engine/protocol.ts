@@ -66,7 +66,7 @@ export interface Work {
   readonly total: number;
   /** What bytes are of: "UNet". */
   readonly part?: string;
-  /** Pictures that wait for their turn. */
+  /** What waits for its turn. */
   readonly queue: number;
 }
 

@@ -96,9 +96,9 @@ export class GpuStove implements Stove {
     throw new Error('generate ended without a picture');
   }
 
-  /** Sketches follow one another in one file; a picture has one of its own. */
+  /** Sketches follow one another in one file of this process; a picture has one of its own. */
   #pathOf({ effort, key }: Job): string {
-    return join(this.folder, effort === 'sketch' ? 'sketch.png' : `${key}.png`);
+    return join(this.folder, effort === 'sketch' ? `sketch-${process.pid}.png` : `${key.slice(0, 12)}.png`);
   }
 
   async #prepared(soup: Soup, opened: OpenGpu, { tell, signal, queue }: Doing): Promise<Model> {

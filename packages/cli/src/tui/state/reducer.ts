@@ -85,7 +85,7 @@ export function reduce(state: State, action: Action): State {
       return withSheet(state, action.kind);
     case 'pin':
     case 'flip':
-      return action.type === 'pin' || !state.pinned ? pin(state) : flip(state);
+      return action.type === 'pin' || !state.doc.present.other ? pin(state) : flip(state);
     case 'edit':
     case 'type':
     case 'erase':
@@ -194,12 +194,13 @@ function withPreset(state: State, shard: Shard, by: 1 | -1): State {
 
 function pin(state: State): State {
   const text = 'A is this soup. Change something, then press a to flip between A and B.';
-  return { ...state, pinned: state.doc.present, side: 'B', notice: { kind: 'note', text } };
+  const { other: _, ...here } = state.doc.present;
+  return { ...withDoc(state, { ...here, other: here, side: 'B' }), notice: { kind: 'note', text } };
 }
 
 function flip(state: State): State {
-  const next = withDoc(state, state.pinned!);
-  return { ...next, pinned: state.doc.present, side: state.side === 'A' ? 'B' : 'A' };
+  const { other, ...here } = state.doc.present;
+  return withDoc(state, { ...other!, other: here, side: here.side === 'A' ? 'B' : 'A' });
 }
 
 function withSheet(state: State, kind: SheetKind): State {

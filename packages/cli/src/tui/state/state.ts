@@ -7,12 +7,19 @@ import type { Sheet } from './sheet.js';
 import type { Shard } from './soup.js';
 import type { TextLine } from './text-line.js';
 
-/** What can be undone. */
-export interface Doc {
+/** What a picture is made of. */
+export interface Content {
   readonly shards: readonly Shard[];
   readonly picture: PictureSettings;
   /** Where parts come from that no shard has, if a recipe names it. */
   readonly base?: string;
+}
+
+/** What can be undone: with A and B, both of them, or undoing a flip would lose one. */
+export interface Doc extends Content {
+  readonly other?: Content;
+  /** Which of the two this is. */
+  readonly side: 'A' | 'B';
 }
 
 export type Screen = 'kitchen' | 'blocks' | 'compare' | 'keep' | 'help';
@@ -53,9 +60,6 @@ export interface State {
   readonly cell: number;
   /** Which shards a sheet goes between: those of the soup, from this one on. */
   readonly axes: number;
-  /** The other side of A and B. */
-  readonly pinned?: Doc;
-  readonly side: 'A' | 'B';
   /** Nothing is drawn until it is asked for. */
   readonly isPaused: boolean;
   /** The picture whose work the user stopped: it is not begun again by itself. */
@@ -66,6 +70,8 @@ export interface State {
   readonly kept: readonly Kept[];
   /** One more Ctrl-C quits. */
   readonly isLeaving: boolean;
+  /** Where the log is, if there is one. */
+  readonly log?: string;
 }
 
 export interface Beginning {
@@ -74,20 +80,22 @@ export interface Beginning {
   readonly base?: string;
   readonly size: State['size'];
   readonly prompts?: readonly string[];
+  readonly log?: string;
 }
 
-export function initialState({ shards, picture, base, size, prompts = [] }: Beginning): State {
+export function initialState({ shards, picture, base, size, prompts = [], log }: Beginning): State {
+  const content = { shards, picture: { ...FIRST_PICTURE, ...picture }, ...(base !== undefined && { base }) };
   return {
     size,
     screen: 'kitchen',
-    doc: historyOf<Doc>({ shards, picture: { ...FIRST_PICTURE, ...picture }, ...(base !== undefined && { base }) }),
+    doc: historyOf<Doc>({ ...content, side: 'B' }),
+    ...(log !== undefined && { log }),
     row: 0,
     blocks: { names: [], presets: {}, at: 0 },
     inspected: {},
     pictures: [],
     cell: 0,
     axes: 0,
-    side: 'B',
     isPaused: false,
     prompts,
     kept: [],
@@ -107,7 +115,7 @@ export interface Wanted {
 }
 
 /** The pictures of a soup, in both efforts; undefined when there is no soup to draw. */
-export function wantedOf({ shards, picture, base }: Doc): Wanted | undefined {
+export function wantedOf({ shards, picture, base }: Content): Wanted | undefined {
   const soup = soupOf(shards, base);
   return soup && { full: jobOf(soup, picture, 'full'), sketch: jobOf(soup, picture, 'sketch') };
 }
@@ -122,7 +130,7 @@ export interface Shown {
 }
 
 /** The best picture there is of a soup; failing that, the latest of all. */
-export function shownOf(state: State, doc: Doc = state.doc.present): Shown | undefined {
+export function shownOf(state: State, doc: Content = state.doc.present): Shown | undefined {
   const wanted = wantedOf(doc);
   const found = wanted && (pictureOf(state, wanted.full.key) ?? pictureOf(state, wanted.sketch.key));
   if (found) return { picture: found, isCurrent: true };

@@ -4,10 +4,11 @@ import { isTooSmall, type Layout, layoutOf, SMALLEST } from '../layout.js';
 import type { State } from '../state/state.js';
 import { Blocks } from './Blocks.js';
 import { Compare } from './Compare.js';
-import { Header, Hints, MachineLine, ProblemLines, problemOf, WorkLine } from './Frame.js';
+import { Header, Hints, MachineLine, Words, WorkLine, wordsOf } from './Frame.js';
 import { Help } from './Help.js';
 import { Keep } from './Keep.js';
 import { Kitchen } from './Kitchen.js';
+import { Spoken } from './Spoken.js';
 import { type Theme, ThemeProvider } from './theme.js';
 
 export interface AppProps {
@@ -17,6 +18,13 @@ export interface AppProps {
 
 export function App({ state, theme }: AppProps) {
   const { columns, rows } = state.size;
+  if (theme.isSpoken) {
+    return (
+      <ThemeProvider value={theme}>
+        <Spoken state={state} />
+      </ThemeProvider>
+    );
+  }
   if (isTooSmall(state.size)) {
     return (
       <Text wrap="truncate">{`soup needs ${SMALLEST.columns} x ${SMALLEST.rows}; here are ${columns} x ${rows}`}</Text>
@@ -24,7 +32,7 @@ export function App({ state, theme }: AppProps) {
   }
   const layout = layoutOf(state.size);
   const { width, height, isRoomy } = layout;
-  const problem = problemOf(state);
+  const words = wordsOf(state, width);
   return (
     <ThemeProvider value={theme}>
       <Box flexDirection="column" width={width} height={height} overflow="hidden">
@@ -32,8 +40,8 @@ export function App({ state, theme }: AppProps) {
         {isRoomy && <Box height={1} />}
         <ScreenView state={state} layout={layout} />
         {isRoomy && <Box height={1} />}
-        {problem ? (
-          <ProblemLines text={problem} width={width} />
+        {words ? (
+          <Words {...words} width={width} rows={2} />
         ) : (
           <Box height={2} flexDirection="column">
             <WorkLine state={state} width={width} />
@@ -59,6 +67,6 @@ function ScreenView({ state, layout }: { readonly state: State; readonly layout:
     case 'keep':
       return <Keep state={state} layout={layout} />;
     case 'help':
-      return <Help layout={layout} />;
+      return <Help state={state} layout={layout} />;
   }
 }

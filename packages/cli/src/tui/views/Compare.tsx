@@ -9,11 +9,11 @@ import { tilesOf } from '../tiles.js';
 import { TileView } from './TileView.js';
 
 export function Compare({ state, layout }: { readonly state: State; readonly layout: Layout }) {
-  const { sheet, pinned } = state;
+  const { sheet, doc } = state;
   const tiles = tilesOf(state, layout);
   const title = sheet
     ? `${printable(sheet.title)}`
-    : pinned
+    : doc.present.other
       ? 'A and B'
       : tiles.length > 0
         ? 'The last pictures. Press a to pin the soup as A, w for a sweep between two shards.'

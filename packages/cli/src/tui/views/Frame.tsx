@@ -1,11 +1,15 @@
 /** What surrounds every screen: its name above; what is going on, the machine and the keys below. */
 import { formatBytes } from '@diffusion-soup/core';
+import { StatusMessage } from '@inkjs/ui';
 import { Box, Text } from 'ink';
 import { formatSeconds } from '../../progress.js';
 import { printable } from '../../text.js';
 import type { Phase } from '../engine/protocol.js';
 import { hintsOf } from '../keys.js';
-import type { Screen, State } from '../state/state.js';
+import { layoutOf } from '../layout.js';
+import type { Notice, Screen, State } from '../state/state.js';
+import { pathShown } from '../tiles.js';
+import { shortPath } from './Preview.js';
 import { useTheme } from './theme.js';
 
 const TABS: readonly (readonly [Screen, key: string, name: string])[] = [
@@ -39,7 +43,7 @@ export function Header({ screen, width }: { readonly screen: Screen; readonly wi
   );
 }
 
-const VERBS: Readonly<Record<Phase, string>> = {
+export const VERBS: Readonly<Record<Phase, string>> = {
   opening: 'opening the GPU',
   loading: 'loading',
   blending: 'blending',
@@ -50,18 +54,24 @@ const VERBS: Readonly<Record<Phase, string>> = {
 
 const BAR_COLUMNS = 16;
 
-/** What went wrong, in as many lines as it needs up to two: then the machine is of less interest. */
-export function problemOf(state: State): string | undefined {
+/** What there is to say, if it needs both lines: then the machine is of less interest. */
+export function wordsOf(state: State, width: number): Notice | undefined {
   const { work, notice } = state;
-  if (notice) return notice.kind === 'problem' ? printable(notice.text) : undefined;
-  return work ? undefined : focusedProblem(state)?.trim();
+  if (notice) {
+    const isLong = printable(notice.text).length > width - MARK_COLUMNS;
+    return notice.kind === 'problem' || (isLong && !work) ? notice : undefined;
+  }
+  const text = work ? undefined : focusedProblem(state);
+  return text === undefined ? undefined : { kind: 'problem', text };
 }
 
-export function ProblemLines({ text, width }: { readonly text: string; readonly width: number }) {
-  const { bad, glyphs } = useTheme();
+/** Its mark, and the space around it. */
+const MARK_COLUMNS = 4;
+
+export function Words({ kind, text, width, rows }: Notice & { readonly width: number; readonly rows: number }) {
   return (
-    <Box height={2} width={width} paddingLeft={1} overflow="hidden">
-      <Text color={bad}>{`${glyphs.bad} ${printable(text)}`}</Text>
+    <Box height={rows} width={width} paddingX={1} overflow="hidden">
+      <StatusMessage variant={kind === 'problem' ? 'error' : 'info'}>{printable(text).trim()}</StatusMessage>
     </Box>
   );
 }
@@ -70,14 +80,8 @@ export function ProblemLines({ text, width }: { readonly text: string; readonly 
 export function WorkLine({ state, width }: { readonly state: State; readonly width: number }) {
   const { accent, glyphs } = useTheme();
   const { work, notice } = state;
-  if (notice && !work) {
-    return (
-      <Box width={width}>
-        <Text wrap="truncate-end">{` ${printable(notice.text)}`}</Text>
-      </Box>
-    );
-  }
-  if (!work) return <Text dimColor>{state.isPaused ? ' paused: r draws, p goes on' : ' ready'}</Text>;
+  if (notice && !work) return <Words {...notice} width={width} rows={1} />;
+  if (!work) return <RestLine state={state} />;
   const share = work.total > 0 ? work.done / work.total : 0;
   const full = Math.round(BAR_COLUMNS * Math.min(1, share));
   return (
@@ -90,8 +94,19 @@ export function WorkLine({ state, width }: { readonly state: State; readonly wid
   );
 }
 
+/** Where the picture lies, which hardly ever fits below it. */
+function RestLine({ state }: { readonly state: State }) {
+  const { glyphs } = useTheme();
+  const found = pathShown(state, layoutOf(state.size));
+  const path = found === undefined ? '' : shortPath(found);
+  const what = state.isPaused ? 'paused: r draws, p goes on' : 'ready';
+  const both = path === '' ? what : `${what} ${glyphs.dot} ${path}`;
+  const isRoom = state.isPaused || both.length < state.size.columns;
+  return <Text dimColor wrap="truncate-start">{` ${isRoom ? both : path}`}</Text>;
+}
+
 function workText({ work, secondsPerStep }: State): string {
-  const { phase, part, done, total, effort, queue } = work!;
+  const { phase, part, done, total, effort } = work!;
   const steps = phase === 'drawing' || phase === 'decoding';
   const left = phase === 'drawing' && secondsPerStep ? [`${formatSeconds(secondsPerStep * (total - done))} left`] : [];
   const amount =
@@ -105,7 +120,7 @@ function workText({ work, secondsPerStep }: State): string {
               : `${formatBytes(done)} of ${formatBytes(total)}`,
         ];
   const what = [VERBS[phase], ...(part ? [`the ${part}`] : steps && effort === 'sketch' ? ['a sketch'] : [])];
-  return [what.join(' '), ...amount, ...left, ...(queue > 0 ? [`${queue} more to draw`] : [])].join(', ');
+  return [what.join(' '), ...amount, ...left].join(', ');
 }
 
 /** Why the shard that has the focus does not go with the others. */
@@ -118,12 +133,13 @@ export function MachineLine({ state, width }: { readonly state: State; readonly 
   const { glyphs } = useTheme();
   const { machine, memory, secondsPerStep, work, notice } = state;
   // While the line above tells of the work, there is no other place for this.
-  if (work && notice) return <Text wrap="truncate-end">{` ${printable(notice.text)}`}</Text>;
+  if (work && notice) return <Words {...notice} width={width} rows={1} />;
   const gap = ` ${glyphs.dot} `;
   const facts = [
     ...(machine ? [machine.precision] : []),
-    ...(memory ? [memoryText(memory)] : []),
+    ...(memory ? [memoryText(memory, width)] : []),
     ...(secondsPerStep === undefined ? [] : [`${secondsPerStep.toFixed(2)} s/step`]),
+    ...(machine ? [`queue ${work?.queue ?? 0}`] : []),
   ].join(gap);
   // The adapter's name is as long as its makers like; what it does not leave room for matters more.
   const name = printable(machine?.adapter ?? 'looking for a GPU').slice(0, width - facts.length - gap.length - 2);
@@ -134,14 +150,14 @@ export function MachineLine({ state, width }: { readonly state: State; readonly 
   );
 }
 
-const memoryText = ({ used, budget }: NonNullable<State['memory']>): string =>
-  formatBytes(used) + (Number.isFinite(budget) ? ` of ${formatBytes(budget)}` : '');
+const memoryText = ({ used, budget }: NonNullable<State['memory']>, width: number): string =>
+  formatBytes(used) + (Number.isFinite(budget) && width > 70 ? ` of ${formatBytes(budget)}` : '');
 
 /** As many hints as fit; the last one, which tells of all others, always. */
 export function Hints({ state, width }: { readonly state: State; readonly width: number }) {
-  const { accent } = useTheme();
+  const { accent, keyName } = useTheme();
   if (state.isLeaving) return <Text> Ctrl-C again quits; any other key stays</Text>;
-  const all = hintsOf(state);
+  const all = hintsOf(state).map(([key, what]) => [keyName(key), what] as const);
   const last = all.at(-1)!;
   const size = ([key, what]: readonly [string, string]) => key.length + what.length + 3;
   const shown: (readonly [string, string])[] = [];

@@ -6,9 +6,12 @@ import type { Kept } from '../engine/protocol.js';
 import type { Layout } from '../layout.js';
 import { formulaOf } from '../state/soup.js';
 import { type KeepTarget, type State, shardAt } from '../state/state.js';
+import { characters } from '../state/text-line.js';
 import { EditLine } from './EditLine.js';
 import { shortPath } from './Preview.js';
 import { useTheme } from './theme.js';
+
+const KEPT_COLUMNS = 10;
 
 export function Keep({ state, layout }: { readonly state: State; readonly layout: Layout }) {
   const { accent } = useTheme();
@@ -16,17 +19,12 @@ export function Keep({ state, layout }: { readonly state: State; readonly layout
   const { present } = state.doc;
   const width = layout.width - 2;
   const shard = printable(shardAt(state)?.id ?? 'a shard');
-  const choices: readonly (readonly [KeepTarget | 'command', title: string, about: string])[] = [
-    ['recipe', 'Recipe', 'a YAML file; soup merge and soup tui take it'],
-    ['checkpoint', 'Checkpoint', 'the weights as a diffusers folder, as soup merge writes it'],
-    ['picture', 'Picture', 'a PNG that says how it was made'],
-    ['command', 'Command', 'to the clipboard: what to type to draw this picture'],
-    ['add', 'Add', `${shard} to a soup on the disk, by its ledger`],
-    ['remove', 'Remove', `${shard} from a soup on the disk, with a receipt`],
-  ];
+  const choices = choicesOf(shard);
   const air = layout.isRoomy ? 1 : 0;
-  const room = layout.body - choices.length - 3 - 2 * air;
-  const kept = state.kept.flatMap(linesOf).slice(-room);
+  // What was kept is of more interest than the command, which is to be had by its key.
+  const isTight = !layout.isRoomy && state.kept.length > 0;
+  const room = layout.body - choices.length - (isTight ? 1 : 3) - 2 * air;
+  const kept = state.kept.flatMap((one) => linesOf(one, width - KEPT_COLUMNS)).slice(-room);
   return (
     <Box flexDirection="column" paddingX={1} height={layout.body}>
       <Text wrap="truncate">
@@ -51,13 +49,15 @@ export function Keep({ state, layout }: { readonly state: State; readonly layout
         </Box>
       ))}
       <Box height={air} />
-      <Box width={width} height={2}>
-        <Text dimColor>$ {commandOf(present)}</Text>
-      </Box>
+      {!isTight && (
+        <Box width={width} height={2}>
+          <Text dimColor>$ {commandOf(present)}</Text>
+        </Box>
+      )}
       {kept.map(([what, text], i) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: lines of a log have nothing but their place
         <Text key={i} wrap="truncate">
-          <Text color={accent}>{what.padEnd(8)} </Text>
+          <Text color={accent}>{what.padEnd(KEPT_COLUMNS - 1)} </Text>
           {text}
         </Text>
       ))}
@@ -65,8 +65,32 @@ export function Keep({ state, layout }: { readonly state: State; readonly layout
   );
 }
 
-const linesOf = ({ what, path, root, receipt }: Kept): readonly (readonly [string, string])[] => [
-  [printable(what), shortPath(path)],
-  ...(root ? [['  root', root] as const] : []),
-  ...(receipt ? [['  receipt', shortPath(receipt)] as const] : []),
+type Choice = readonly [target: KeepTarget | 'command', title: string, about: string];
+
+/** In the order of their keys. */
+export const choicesOf = (shard: string): readonly Choice[] => [
+  ['recipe', 'Recipe', 'a YAML file; soup merge and soup tui take it'],
+  ['checkpoint', 'Checkpoint', 'the weights as a diffusers folder, as soup merge writes it'],
+  ['picture', 'Picture', 'a PNG that says how it was made'],
+  ['command', 'Command', 'to the clipboard: what to type to draw this picture'],
+  ['add', 'Add', `${shard} to a soup on the disk, by its ledger`],
+  ['remove', 'Remove', `${shard} from a soup on the disk, with a receipt`],
 ];
+
+/** What was kept, with hashes and paths whole: over several lines where they are longer than one. */
+export const linesOf = (
+  { what, path, root, receipt }: Kept,
+  width = Number.POSITIVE_INFINITY,
+): readonly (readonly [string, string])[] => [
+  ...folded(printable(what), shortPath(path), width),
+  ...(root ? folded('  root', root, width) : []),
+  ...(receipt ? folded('  receipt', shortPath(receipt), width) : []),
+];
+
+function folded(what: string, text: string, width: number): readonly (readonly [string, string])[] {
+  const all = characters(text);
+  const lines = Array.from({ length: Math.max(1, Math.ceil(all.length / width)) }, (_, i) =>
+    all.slice(i * width, (i + 1) * width).join(''),
+  );
+  return lines.map((line, i) => [i === 0 ? what : '', line]);
+}

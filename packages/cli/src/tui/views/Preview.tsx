@@ -23,7 +23,7 @@ export function Preview({ state, area }: { readonly state: State; readonly area:
   const about = [
     isCurrent ? (picture.effort === 'sketch' ? 'sketch' : 'picture') : 'an earlier soup',
     formatSeconds(picture.seconds),
-    ...(state.pinned ? [`side ${state.side}`] : []),
+    ...(state.doc.present.other ? [`side ${state.doc.present.side}`] : []),
   ];
   return (
     <Box flexDirection="column" width={area.columns} height={area.rows + 2}>

@@ -1,11 +1,13 @@
 /** How things look: few colours, and none of them says anything that a character does not say as well. */
-import { createContext, useContext } from 'react';
+import { extendTheme, ThemeProvider as LibraryTheme, defaultTheme as libraryTheme } from '@inkjs/ui';
+import { createContext, type ReactNode, useContext } from 'react';
 import type { PictureMode } from '../../image/terminal-picture.js';
 
 export interface Glyphs {
   readonly on: string;
   readonly off: string;
   readonly bad: string;
+  readonly note: string;
   readonly lock: string;
   readonly focus: string;
   readonly full: string;
@@ -20,12 +22,19 @@ export interface Theme {
   readonly bad: string | undefined;
   readonly glyphs: Glyphs;
   readonly pictures: PictureMode;
+  /** Sentences instead of a picture of the screen. */
+  readonly isSpoken: boolean;
+  /** How keys are called where there are no arrows. */
+  keyName(key: string): string;
+  /** A frame in the characters that there are; each stays one column wide. */
+  spelled(frame: string): string;
 }
 
 const UNICODE: Glyphs = {
   on: '●',
   off: '○',
   bad: '✕',
+  note: '›',
   lock: '◆',
   focus: '▸',
   full: '━',
@@ -38,6 +47,7 @@ const ASCII: Glyphs = {
   on: '*',
   off: 'o',
   bad: 'x',
+  note: ':',
   lock: '#',
   focus: '>',
   full: '=',
@@ -48,13 +58,18 @@ const ASCII: Glyphs = {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-export function themeOf(env: Env, pictures: PictureMode): Theme {
+export function themeOf(env: Env, pictures: PictureMode, isSpoken = false): Theme {
   const isPlain = Boolean(env.NO_COLOR) || env.TERM === 'dumb' || /-m(ono)?$|^vt\d/.test(env.TERM ?? '');
+  const isUnicode = knowsUnicode(env);
+  const isBlocks = pictures === 'truecolor' || pictures === '256';
   return {
     accent: isPlain ? undefined : 'cyan',
     bad: isPlain ? undefined : 'red',
-    glyphs: knowsUnicode(env) ? UNICODE : ASCII,
-    pictures,
+    glyphs: isUnicode ? UNICODE : ASCII,
+    pictures: isBlocks && !isUnicode ? 'ascii' : pictures,
+    isSpoken,
+    keyName: (key) => (isUnicode && !isSpoken ? key : key.replace(/[←→↑↓]+/g, 'arrows')),
+    spelled: (frame) => (isUnicode ? frame : frame.replaceAll('…', '~')),
   };
 }
 
@@ -65,5 +80,24 @@ function knowsUnicode({ LC_ALL, LC_CTYPE, LANG, TERM }: Env): boolean {
 }
 
 const ThemeContext = createContext<Theme>(themeOf({}, 'none'));
-export const ThemeProvider = ThemeContext.Provider;
+
+export function ThemeProvider({ value, children }: { readonly value: Theme; readonly children: ReactNode }) {
+  return (
+    <ThemeContext.Provider value={value}>
+      <LibraryTheme theme={libraryThemeOf(value)}>{children}</LibraryTheme>
+    </ThemeContext.Provider>
+  );
+}
+
+/** The same for components of Ink's own library. */
+const libraryThemeOf = ({ glyphs, accent, bad }: Theme) =>
+  extendTheme(libraryTheme, {
+    components: {
+      StatusMessage: {
+        styles: { icon: ({ variant }) => ({ color: variant === 'error' ? bad : accent }) },
+        config: ({ variant }) => ({ icon: variant === 'error' ? glyphs.bad : glyphs.note }),
+      },
+    },
+  });
+
 export const useTheme = (): Theme => useContext(ThemeContext);
