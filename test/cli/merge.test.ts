@@ -6,6 +6,7 @@ import { closeWeights, f32ToF16Bits, openModelFolder, readBytes, toFloat32, type
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { copyModel, scratch, soup } from '../support/cli.ts';
 import { diskFolder, PANTRY, REFERENCE } from '../support/files.ts';
+import { safetensorsFile } from '../support/safetensors.ts';
 
 let folder: ReturnType<typeof scratch>;
 beforeEach(() => {
@@ -151,6 +152,31 @@ describe('the target', () => {
       const { code, stderr } = await soup(['merge', folder.in('a'), 'ink', '-o', folder.in(target), '--force']);
       expect([code, stderr]).toEqual([2, expect.stringMatching(/lie in each other/)]);
     }
+  });
+
+  test('is not begun when whole numbers differ: a dry run says so, too', async () => {
+    const positions = (name: string, first: bigint) => {
+      copyModel(`${REFERENCE}/sd15-tiny`, folder.in(name));
+      const path = folder.in(`${name}/text_encoder/model.safetensors`);
+      const file = readFileSync(path);
+      const length = Number(file.readBigUInt64LE());
+      const { __metadata__: _, ...header } = JSON.parse(file.subarray(8, 8 + length).toString());
+      const data = Buffer.concat([file.subarray(8 + length), Buffer.from(BigInt64Array.of(first, 1n).buffer)]);
+      const place = { dtype: 'I64', shape: [1, 2], data_offsets: [data.length - 16, data.length] };
+      const json = JSON.stringify({ ...header, 'text_model.embeddings.position_ids': place });
+      writeFileSync(path, safetensorsFile(json, { data }));
+      return folder.in(name);
+    };
+    const models = [positions('a', 0n), positions('b', 5n)];
+    const before = folder.files();
+    for (const more of [['--dry-run'], ['--no-check']]) {
+      const { code, stderr } = await soup(['merge', ...models, '-o', folder.in('out'), '-q', ...more]);
+      expect([code, stderr]).toEqual([
+        4,
+        expect.stringMatching(/position_ids \(I64\) differs between .*a\/.* and .*b\//),
+      ]);
+    }
+    expect(folder.files()).toEqual(before);
   });
 
   test('is not touched by a dry run', async () => {

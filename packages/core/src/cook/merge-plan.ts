@@ -16,6 +16,7 @@ import { readBytes, type Source } from '../checkpoint/source.js';
 import { UsageError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { layOutFile, type OutputTensor, outputsOf, outputType } from '../soup/merge.js';
+import { checkWholeNumbers } from '../soup/whole-numbers.js';
 import { samePrediction } from './architecture.js';
 import type { OpenRecipe } from './open-recipe.js';
 import { type CookedPart, type CookOptions, cookPart } from './part.js';
@@ -159,7 +160,9 @@ async function cookAll(gpu: Gpu, recipe: OpenRecipe, options: CookOptions) {
   try {
     for (const name of WEIGHTED) {
       const part = await cookPart(gpu, recipe, name, options);
-      if (part) cooked.set(name, part);
+      if (!part) continue;
+      cooked.set(name, part);
+      await checkWholeNumbers(part.blend.ingredients);
     }
     await samePrediction(recipe.ingredients.map(({ folder }) => folder));
     if (cooked.size === 0) throw new UsageError('no ingredient has a UNet, a VAE or a text encoder to average');

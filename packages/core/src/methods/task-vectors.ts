@@ -2,14 +2,14 @@
  * TIES and DARE: soups of task vectors (fine-tuned minus base) of which only a part is used. They are no averages, so
  * they are weights that are computed when somebody reads them: merging and loading treat them as they treat a file.
  */
-import { printable } from '../checkpoint/printable.js';
-import { readBytes, type Source } from '../checkpoint/source.js';
+import type { Source } from '../checkpoint/source.js';
 import type { TensorInfo, Weights } from '../checkpoint/weights.js';
-import { IncompatibleError, UsageError } from '../errors.js';
+import { UsageError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { elementCount } from '../gpu/graph.js';
 import { blendOf, checkBlend, isFloat, type ResultType } from '../soup/blend.js';
 import { type Fraction, isZero, multiply, ONE } from '../soup/fraction.js';
+import { checkWholeNumbers } from '../soup/whole-numbers.js';
 import { MAX_INGREDIENTS } from './gram.js';
 import { type IntegerWeights, rescaling, weightsOfMean, weightsOfSum } from './integer-weights.js';
 import { randomKey } from './random-key.js';
@@ -119,7 +119,7 @@ async function compute(gpu: Gpu, options: TaskVectorOptions, rule: Rule): Promis
   if (weights.every(isZero)) throw new UsageError('all weights are 0: nothing would be added to the base');
   const all = [...ingredients, base];
   checkBlend(blendOf(all));
-  await checkWholeNumbers(base, ingredients);
+  await checkWholeNumbers([base, ...ingredients]);
   const weighing = ingredients.flatMap((_, i) => (isZero(weights[i]!) ? [] : [i]));
   const kernel = createTaskVectorKernel(gpu, {
     ...rule.numbers,
@@ -191,21 +191,4 @@ function computedSource(kernel: TaskVectorKernel, tensor: ComputedTensor): Sourc
       });
     },
   };
-}
-
-async function checkWholeNumbers(base: Weights, ingredients: readonly Weights[]): Promise<void> {
-  for (const [key, info] of base.tensors) {
-    if (isFloat(info)) continue;
-    const bytes = await readBytes(info.source, info.offset, info.byteLength);
-    for (const { name, tensors } of ingredients) {
-      const other = tensors.get(key)!;
-      const theirs = await readBytes(other.source, other.offset, other.byteLength);
-      if (other.dtype === info.dtype && bytes.every((byte, i) => byte === theirs[i])) continue;
-      throw new IncompatibleError(
-        `${printable(key)} (${info.dtype}) differs between ${printable(base.name, 1000)} and ${printable(name, 1000)}. ` +
-          'Whole numbers are not averaged; they must be equal.',
-        { tensor: key },
-      );
-    }
-  }
 }

@@ -5,13 +5,13 @@
 
 import { tensorBytes } from '../checkpoint/dtype.js';
 import { encodeSafetensorsHeader } from '../checkpoint/safetensors-writer.js';
-import { readBytes } from '../checkpoint/source.js';
 import type { TensorInfo } from '../checkpoint/weights.js';
-import { CancelledError, IncompatibleError } from '../errors.js';
+import { CancelledError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
 import { averageOf, type Blend, checkBlend, checkSummable, isFloat } from './blend.js';
 import { type Piece, stagedBytes } from './staging.js';
+import { sameBytes } from './whole-numbers.js';
 
 /** A tensor of the result: one average, or several of them one after the other (q, k and v in one matrix). */
 export interface OutputTensor {
@@ -131,7 +131,7 @@ export async function* mergeSafetensors(
       }
     } else {
       for (const { blend, key } of run.parts) {
-        const bytes = await copyOf(blend, key);
+        const bytes = await sameBytes(key, blend.ingredients);
         yield bytes;
         advance(bytes);
       }
@@ -173,23 +173,4 @@ export function cut(
     pieces.push({ average, firstRow, rows, allRows: elements, channels: 1, taps: 1, width: 0, packed, sums });
   }
   return pieces;
-}
-
-/** Whole numbers, such as position_ids, must be the same everywhere; they are copied. */
-async function copyOf(blend: Blend, key: string): Promise<Uint8Array<ArrayBuffer>> {
-  const [first, ...others] = blend.ingredients;
-  const read = ({ source, offset, byteLength }: TensorInfo) => readBytes(source, offset, byteLength);
-  const info = first!.tensors.get(key)!;
-  const bytes = await read(info);
-  for (const other of others) {
-    const theirs = await read(other.tensors.get(key)!);
-    if (bytes.some((byte, at) => byte !== theirs[at])) {
-      throw new IncompatibleError(
-        `${key} (${info.dtype}) differs between ${first!.name} and ${other.name}. ` +
-          'Whole numbers are not averaged; they must be equal.',
-        { tensor: key },
-      );
-    }
-  }
-  return bytes;
 }
