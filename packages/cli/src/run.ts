@@ -8,6 +8,7 @@ import { doctorCommand } from './commands/doctor.js';
 import { generateCommand } from './commands/generate.js';
 import { gridCommand } from './commands/grid.js';
 import { inspectCommand } from './commands/inspect.js';
+import { labCommand } from './commands/lab.js';
 import { loraCommand } from './commands/lora.js';
 import { mergeCommand } from './commands/merge.js';
 import { pantryCommand } from './commands/pantry.js';
@@ -64,6 +65,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 7 network, 8 disk, 9 pa
     mergeCommand,
     loraCommand,
     searchCommand,
+    labCommand,
     addCommand,
     removeCommand,
     verifyCommand,

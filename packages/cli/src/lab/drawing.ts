@@ -21,11 +21,22 @@ export interface Painter {
   model(): Promise<Model>;
 }
 
-interface Kept {
+/** As measurements keep it. */
+export interface KeptPicture {
   readonly latents: string;
   /** WebP without loss. */
   readonly picture: string;
 }
+
+export const keepPicture = async ({ latents, image }: Pick<Drawing, 'latents' | 'image'>): Promise<KeptPicture> => ({
+  latents: floatsToText(latents),
+  picture: await encode(image),
+});
+
+export const readPicture = async ({ latents, picture }: KeptPicture): Promise<Pick<Drawing, 'latents' | 'image'>> => ({
+  image: await decode(picture),
+  latents: textToFloats(latents),
+});
 
 /** Pictures at once; more take memory and no less time. */
 const BATCH = 4;
@@ -45,18 +56,16 @@ export async function drawAll(lab: Lab, painter: Painter, tick: () => void): Pro
     const request: GenerateRequest = { prompt: '', seed: 0, batch, steps, guidance, sampler, signal: output.io.signal };
     for await (const event of generate(await painter.model(), request)) {
       if (event.type !== 'image') continue;
-      const kept: Kept = { latents: floatsToText(event.latents), picture: await encode(event.image) };
+      const kept = await keepPicture(event);
       await measurements.of(keyOf(batch[event.index]!), async () => kept);
       tick();
     }
   }
   const drawings: Drawing[] = [];
   for (const entry of entries) {
-    const { latents, picture } = await measurements.of<Kept>(keyOf(entry), () =>
-      Promise.reject(new Error('not drawn')),
-    );
+    const kept = await measurements.of<KeptPicture>(keyOf(entry), () => Promise.reject(new Error('not drawn')));
     const id = `${painter.name} ${entry.prompt} ${entry.seed}`;
-    drawings.push({ id, ...entry, image: await decode(picture), latents: textToFloats(latents) });
+    drawings.push({ id, ...entry, ...(await readPicture(kept)) });
   }
   return drawings;
 }

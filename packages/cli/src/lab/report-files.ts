@@ -4,7 +4,9 @@ import type { Report } from '@diffusion-soup/core';
 import { writeFileAtomic } from '../atomic-file.js';
 import { toJson } from '../output.js';
 import { makeFolder } from '../picture-file.js';
+import { type Drawing, pictureFinder } from './drawing.js';
 import { type PictureOf, reportHtml } from './page.js';
+import type { Lab } from './session.js';
 
 /** Rows of a CSV; the columns are the keys, in the order in which they come up. */
 export type CsvRows = readonly Readonly<Record<string, string | number | boolean | undefined>>[];
@@ -13,6 +15,19 @@ export interface ReportFilesOptions {
   readonly out: string;
   readonly pictureOf: PictureOf;
   readonly csv: CsvRows;
+}
+
+/** Writes a report and says what it found. */
+export async function finishReport(
+  { output, flags }: Pick<Lab, 'output' | 'flags'>,
+  report: Report,
+  { csv, drawings }: { csv: CsvRows; drawings: Iterable<Drawing> },
+): Promise<void> {
+  const files = await writeReport(report, { out: flags.out, csv, pictureOf: pictureFinder(drawings) });
+  output.endStatus();
+  for (const text of report.summary) output.note(text);
+  for (const file of files) output.print(file);
+  output.result({ ...report, files, warnings: output.warnings });
 }
 
 /** OUT/<kind>.html, .json and .csv. */

@@ -149,10 +149,11 @@ function commandOf(kind: string, { ingredients, order }: Kitchen, flags: LabFlag
     : `--prompts ${flags.prompts}`;
   const sampler = flags.sampler === undefined ? '' : ` --sampler ${flags.sampler}`;
   const base = order.base === undefined ? '' : ` --base ${order.base}`;
+  const precision = flags.precision === 'auto' ? '' : ` --precision ${flags.precision}`;
   const { seeds, seed, steps, guidance } = flags;
   return (
     `soup lab ${kind} ${recipe}${base} ${prompts} --seeds ${seeds} --seed ${seed} --steps ${steps} ` +
-    `--guidance ${guidance}${sampler}${extra === '' ? '' : ` ${extra}`}`
+    `--guidance ${guidance}${sampler}${precision}${extra === '' ? '' : ` ${extra}`}`
   );
 }
 

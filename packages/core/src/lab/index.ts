@@ -1,5 +1,17 @@
 /** Measuring whether a soup behaves as the method claims. */
+export {
+  blockResiduals,
+  type FidelityPath,
+  fidelityPath,
+  noiseResiduals,
+  type PathStep,
+  type Residual,
+  relativeGap,
+  residualRatio,
+  residualsOf,
+} from './fidelity.js';
 export { cosine, pixelDistance, relativeL2, rms, squared } from './measures.js';
+export { type Networks, openNetworks } from './networks.js';
 export type {
   BarChart,
   Block,
