@@ -87,6 +87,9 @@ describe('wrapText', () => {
       'safetensors',
     ]);
   });
+  it('breaks soups after a plus', () => {
+    expect(wrapText('noto+ink+fluent', textWidth('noto+ink+', 10), 10, 3)).toEqual(['noto+ink+', 'fluent']);
+  });
   it('breaks words that have no other place', () => {
     const lines = wrapText('x'.repeat(40), width, 10, 9);
     expect(lines.join('')).toBe('x'.repeat(40));

@@ -53,7 +53,7 @@ beforeAll(() => {
       const { num_hidden_layers: layers, ...config } = JSON.parse(readFileSync(file, 'utf8'));
       writeFileSync(file, JSON.stringify({ ...config, num_hidden_layers: layers - 1 }));
     },
-    SD15,
+    `${PANTRY}/base`,
   );
   spoilt('unknown-golden', (folder) => writeFileSync(`${folder}/golden-controlnet.safetensors`, ''), SD15);
 });
@@ -127,6 +127,12 @@ const files: Case[] = [
     /golden-controlnet.safetensors is no kind/,
     ['conformance', bad.in('unknown-golden')],
   ],
+  [
+    'a model without a tokenizer',
+    2,
+    /sd15-tiny has no tokenizer to read a prompt with.*--base/,
+    ['generate', SD15, '-p', 'x'],
+  ],
   ['a base that is not there', 3, /no folder nobase/, draw('--base', 'nobase')],
 ];
 
@@ -142,7 +148,7 @@ const others: Case[] = [
     'models that do not fit, drawn with',
     4,
     /predicts epsilon but .*sd21-tiny predicts v_prediction/,
-    ['generate', `${SD15}+${SD21}`, '-p', 'x'],
+    ['generate', `${SD15}+${SD21}`, '--base', 'base', '-p', 'x'],
   ],
   ['an adapter that is not there', 5, /No adapter has "nonsense" in its name/, draw('--adapter', 'nonsense')],
   ['too little memory', 6, /budget of/, draw('--memory', '1MB')],

@@ -222,6 +222,15 @@ async function openLora({ file, strength }: LoraOrder, opened: { close?(): Promi
   };
 }
 
+/** Refuses what cannot read a prompt, before its weights are read. */
+export function checkTokenizer({ ingredients, base, title }: Kitchen): void {
+  if ([...ingredients, ...(base ? [base] : [])].some(({ folder }) => folder.components.has('tokenizer'))) return;
+  throw new UsageError(
+    `${printable(title)} has no tokenizer to read a prompt with, as single files have none. Name a model folder of the same ` +
+      'family with --base (in a manifest or a recipe: base).',
+  );
+}
+
 /** Fine-tuned shards lie beside the base that they started from. */
 async function findBase(ingredients: readonly NamedModel[], models: OpenModel, { note }: Output) {
   const missing = NEEDED.filter((part) => !ingredients.some(({ folder }) => folder.components.has(part)));

@@ -13,7 +13,7 @@ import {
 } from '@diffusion-soup/core';
 import { openHashCache } from '../hash/cache.js';
 import { hashModel } from '../hash/model.js';
-import { type Kitchen, type NamedModel, type Order, openKitchen } from '../kitchen.js';
+import { checkTokenizer, type Kitchen, type NamedModel, type Order, openKitchen } from '../kitchen.js';
 import type { Output } from '../output.js';
 import type { Recipe } from '../recipe.js';
 import { orderOf } from '../recipe-flags.js';
@@ -77,6 +77,7 @@ async function open(spec: SoupSpec, { output, gpu, hashes, checked }: Context): 
   const order = await orderOf(words, { weights: spec.weights, base: spec.base, normalize: true }, output);
   const kitchen = await openKitchen(order, output);
   try {
+    checkTokenizer(kitchen);
     const { key, family, bytes } = await contentOf(kitchen, hashes);
     if (gpu) {
       let check = checked.get(family);

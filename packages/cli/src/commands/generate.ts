@@ -24,7 +24,7 @@ import {
   withCommonFlags,
 } from '../flags.js';
 import { adapterName, openGpuFor } from '../gpu.js';
-import { openKitchen } from '../kitchen.js';
+import { checkTokenizer, openKitchen } from '../kitchen.js';
 import type { Output } from '../output.js';
 import { destination, freePath, type SavedPicture, savePicture } from '../picture-file.js';
 import { formatSeconds } from '../progress.js';
@@ -122,6 +122,7 @@ async function generateAll(words: readonly string[], flags: GenerateFlags, outpu
   const place = destination(flags.out);
   const order = await orderOf(words, flags, output);
   const kitchen = await openKitchen({ ...order, ...(flags.ensemble && { ensemble: true }) }, output);
+  checkTokenizer(kitchen);
   const opened = await openGpuFor({ precision: flags.precision, budget: flags.memory, adapter: flags.adapter });
   const adapter = adapterName(opened.adapter);
   const { precision } = opened.gpu;

@@ -17,6 +17,8 @@ export interface ContactSheet {
 const INK = '#3a3a3c';
 const EMPTY_FIELD = '#f0f0f2';
 const MOST_LABEL_LINES = 3;
+/** Letters as wide as they are high; most are narrower. */
+const ROW_LETTERS = 14;
 
 /** Where everything goes, in pixels. */
 function layOut({ columns, rows, pictures, title }: ContactSheet) {
@@ -37,7 +39,9 @@ function layOut({ columns, rows, pictures, title }: ContactSheet) {
   const line = lineHeight(capHeight);
 
   const columnLines = columns.map((label) => wrapText(printable(label), cellWidth, capHeight, MOST_LABEL_LINES));
-  const rowLines = rows.map((label) => wrapText(printable(label), cellWidth, capHeight, MOST_LABEL_LINES));
+  // Beside small pictures there is more room than above them.
+  const rowRoom = Math.max(cellWidth, ROW_LETTERS * capHeight);
+  const rowLines = rows.map((label) => wrapText(printable(label), rowRoom, capHeight, MOST_LABEL_LINES));
   const rowWidth = Math.ceil(Math.max(0, ...rowLines.flat().map((text) => textWidth(text, capHeight))));
   const columnHeight = Math.max(0, ...columnLines.map((lines) => lines.length)) * line;
   const across = Math.max(columns.length, ...pictures.map((row) => row.length));

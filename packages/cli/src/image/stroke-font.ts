@@ -183,8 +183,8 @@ export function wrapText(text: string, width: number, capHeight: number, mostLin
     else if ([...piece].length === 1) lines[lines.length - 1] = piece;
     else for (const character of piece) append(character);
   };
-  // File names have no spaces: they may break after a dot, a dash, an underscore or a slash.
-  for (const piece of text.trim().split(/(?<=\s)(?=\S)|(?<=[-_./])(?=[^-_./\s])/)) {
+  // File names and soups have no spaces: they may break after their punctuation.
+  for (const piece of text.trim().split(/(?<=\s)(?=\S)|(?<=[-_./+])(?=[^-_./+\s])/)) {
     if (lines.length > mostLines) break;
     append(piece);
   }
