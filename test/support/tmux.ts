@@ -21,7 +21,10 @@ export class Terminal {
 
   /** A shell that has started `soup` with these arguments, and says its exit code when it ends. */
   constructor(args: readonly string[], { columns = 100, rows = 30, cwd, env = {}, node = [] }: TerminalOptions) {
-    const words = [process.execPath, ...node, MAIN, ...args].map(quoted).join(' ');
+    // Nothing in the pane is to know that this is tmux, but for TERM.
+    const words = ['env', '-u', 'TMUX', '-u', 'TMUX_PANE', process.execPath, ...node, MAIN, ...args]
+      .map(quoted)
+      .join(' ');
     const { CI: _, NO_COLOR: __, FORCE_COLOR: ___, ...inherited } = process.env;
     const all = { ...inherited, COLORTERM: 'truecolor', LANG: 'C.UTF-8', SOUP_PANTRY: PANTRY, ...env };
     const options = { cwd, env: { ...all, TMUX: '' } };
@@ -90,6 +93,11 @@ export class Terminal {
     return this.#tmux('display-message', '-p', `#{${name}}`).trim();
   }
 
+  /** Everything that is written to the terminal from now on, as it is, into a file. */
+  record(file: string): void {
+    this.#tmux('pipe-pane', '-O', `cat > ${quoted(file)}`);
+  }
+
   /** What the program has put on the clipboard. */
   clipboard(): string {
     return this.#tmux('show-buffer');
@@ -107,7 +115,7 @@ export class Terminal {
   }
 
   /** Waits until the screen shows it; returns that screen. */
-  async shows(what: string | RegExp, { within = 60_000 } = {}): Promise<string> {
+  async shows(what: string | RegExp, { within = 180_000 } = {}): Promise<string> {
     const until = performance.now() + within;
     for (;;) {
       const screen = this.screen();

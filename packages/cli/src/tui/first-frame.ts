@@ -27,7 +27,9 @@ export function firstFrame(columns: number, rows: number, names: readonly string
 
 function namesIn(folder: string): string[] {
   try {
-    const found = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const found = readdirSync(folder, { withFileTypes: true }).filter(
+      (entry) => entry.isDirectory() || entry.isSymbolicLink(),
+    );
     return found.map(({ name }) => printable(name)).sort();
   } catch {
     return [];

@@ -68,10 +68,12 @@ export function themeOf(env: Env, pictures: PictureMode, isSpoken = false): Them
     glyphs: isUnicode ? UNICODE : ASCII,
     pictures: isBlocks && !isUnicode ? 'ascii' : pictures,
     isSpoken,
-    keyName: (key) => (isUnicode && !isSpoken ? key : key.replace(/[←→↑↓]+/g, 'arrows')),
+    keyName: (key) => (isSpoken ? spoken(key) : isUnicode ? key : key.replace(/[←→↑↓]+/g, 'arrows')),
     spelled: (frame) => (isUnicode ? frame : frame.replaceAll('…', '~')),
   };
 }
+
+const spoken = (key: string): string => key.replace('←→', 'left or right').replace('↑↓', 'up or down');
 
 /** A charset that is named and is not UTF-8 settles it; the Linux console has few characters in its font. */
 function knowsUnicode({ LC_ALL, LC_CTYPE, LANG, TERM }: Env): boolean {
