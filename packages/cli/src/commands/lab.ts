@@ -1,6 +1,7 @@
 /** `soup lab`: whether a soup behaves as Diffusion Soup says. Each measurement is a file in lab/. */
 import type { Command } from 'commander';
 import type { Run } from '../run.js';
+import { drillCommand } from './lab/drill.js';
 import { fidelityCommand } from './lab/fidelity.js';
 
 export function labCommand(program: Command, run: Run): void {
@@ -19,5 +20,5 @@ Examples:
   soup lab drill noto+ink+twemoji --prompts 8          add and remove one model after the other
   soup lab mix noto ink -p rocket                      pictures between models`,
     );
-  for (const add of [fidelityCommand]) add(lab, run);
+  for (const add of [fidelityCommand, drillCommand]) add(lab, run);
 }
