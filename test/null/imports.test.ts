@@ -9,7 +9,7 @@ const LONGEST_FILE = 320;
 /** Of each folder of core: the folders, single modules and packages that it may import beside itself. */
 const CORE: Record<string, readonly string[]> = {
   errors: [],
-  image: [],
+  image: ['errors'],
   checkpoint: ['errors', 'zod/mini'],
   gpu: ['errors'],
   ops: ['errors', 'gpu'],
@@ -21,6 +21,7 @@ const CORE: Record<string, readonly string[]> = {
     'errors',
     'checkpoint/configs',
     'checkpoint/printable',
+    'checkpoint/weights',
     'gpu',
     'ops',
     'soup',

@@ -3,6 +3,7 @@
 export * from './checkpoint/index.js';
 export { compare, type Difference } from './conformance/compare.js';
 export { BOUNDS, conform, type GoldenKind, golden, goldenFile, goldenKinds } from './conformance/conformance.js';
+export { checkMatrixUnits, MATRIX_UNITS_TOLERANCE, type MatrixUnitsResult } from './conformance/matrix-units.js';
 export { type Admission, admit } from './cook/admission.js';
 export { sameConfig, samePrediction, weightsOf } from './cook/architecture.js';
 export {
@@ -18,8 +19,10 @@ export * from './errors.js';
 export { createGpu, type Gpu, type GpuOptions, type Precision, wantedFeatures, wantedLimits } from './gpu/gpu.js';
 export { checkKernel, type Variant } from './gpu/kernel.js';
 export { formatBytes, type Memory } from './gpu/memory.js';
+export { type ClipInput, clipInput } from './image/clip-input.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
+export { type ResizeFilter, resize } from './image/resize.js';
 export * from './lab/index.js';
 export * from './ledger/index.js';
 export * from './lora/index.js';
@@ -39,6 +42,7 @@ export {
   type TiesOptions,
   tiesWeights,
 } from './methods/index.js';
+export { type ClipModel, createClip } from './model/clip-model.js';
 export {
   createTextEncoder,
   createUNet,
@@ -48,6 +52,7 @@ export {
   type UNet,
   type Vae,
 } from './model/components.js';
+export { type LoadedClip, loadClip } from './pipeline/clip.js';
 export {
   type BatchEntry,
   DEFAULTS,

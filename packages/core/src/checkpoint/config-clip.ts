@@ -57,7 +57,7 @@ const schema = z.object({
 });
 
 /** transformers writes every option of every model into a config; these say nothing about this model's values. */
-const harmless = [
+export const harmless = [
   // Training and initial values.
   ...['attention_dropout', 'dropout', 'initializer_factor', 'initializer_range', 'gradient_checkpointing'],
   // Who wrote it, and in which type.
@@ -82,7 +82,7 @@ const harmless = [
 ];
 
 /** Nothing, as Python sees it. */
-function isOff(value: unknown): boolean {
+export function isOff(value: unknown): boolean {
   if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0;
   return value === null || value === false || value === 0 || value === '';
 }

@@ -1,4 +1,5 @@
 /** Checkpoints: reading and checking files. Nothing here touches a GPU or a disk. */
+export { type ClipFolder, openClipFolder } from './clip-folder.js';
 export * from './configs.js';
 export {
   bf16BitsToF32,

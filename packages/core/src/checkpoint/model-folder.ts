@@ -87,14 +87,7 @@ export async function openModelFolder(folder: Folder, { variant }: ModelFolderOp
   }
   const pathOf = (path: string): string => `${folder.name}/${path}`;
 
-  const text = async (path: string, most = MAX_TEXT_BYTES): Promise<string | undefined> => {
-    const source = await folder.open(path);
-    return source && readText(source, most);
-  };
-  const json = async (path: string): Promise<JsonValue | undefined> => {
-    const content = await text(path, MAX_CONFIG_BYTES);
-    return content === undefined ? undefined : parseConfigJson(content, pathOf(path));
-  };
+  const json = (path: string): Promise<JsonValue | undefined> => jsonIn(folder, path);
   const neededJson = async (path: string): Promise<JsonValue> => {
     const value = await json(path);
     if (value !== undefined) return value;
@@ -129,8 +122,8 @@ export async function openModelFolder(folder: Folder, { variant }: ModelFolderOp
         pathOf(CONFIG_FILES.scheduler),
         index?.components.get('scheduler'),
       ),
-    weights: (component) => openWeights(folder, component, variant === undefined ? [] : [variant], text),
-    text: (path) => text(path),
+    weights: (component) => openWeights(folder, component, STEMS[component], variant === undefined ? [] : [variant]),
+    text: (path) => textIn(folder, path),
   };
 }
 
@@ -148,6 +141,18 @@ async function exists(folder: Folder, path: string): Promise<boolean> {
   const source = await folder.open(path);
   await source?.close?.();
   return source !== undefined;
+}
+
+/** A text file of the folder; undefined when there is none. */
+export async function textIn(folder: Folder, path: string, most = MAX_TEXT_BYTES): Promise<string | undefined> {
+  const source = await folder.open(path);
+  return source && readText(source, most);
+}
+
+/** A config file of the folder, unchecked; undefined when there is none. */
+export async function jsonIn(folder: Folder, path: string): Promise<JsonValue | undefined> {
+  const content = await textIn(folder, path, MAX_CONFIG_BYTES);
+  return content === undefined ? undefined : parseConfigJson(content, `${folder.name}/${path}`);
 }
 
 /** Reads a whole small file and closes it. */
@@ -173,43 +178,46 @@ async function readText(source: Source, most: number): Promise<string> {
   }
 }
 
-/** One file, or shards with an index; the variant that was asked for first. */
-async function openWeights(
+/**
+ * One file, or shards with an index; the variant that was asked for first. `part` is the folder in the folder, "" for the
+ * folder itself; `stem` the name of the file without its ending.
+ */
+export async function openWeights(
   folder: Folder,
-  component: WeightedComponent,
-  preferred: readonly string[],
-  text: (path: string) => Promise<string | undefined>,
+  part: string,
+  stem: string,
+  preferred: readonly string[] = [],
 ): Promise<Weights | undefined> {
-  const stem = STEMS[component];
+  const at = part === '' ? '' : `${part}/`;
   for (const variant of new Set([...preferred, ...DEFAULT_VARIANTS])) {
     const dotted = variant && `.${variant}`;
-    const source = await folder.open(`${component}/${stem}${dotted}.safetensors`);
+    const source = await folder.open(`${at}${stem}${dotted}.safetensors`);
     if (source) {
       return openSafetensors(source).catch(async (error: unknown) => {
         await source.close?.();
         throw error;
       });
     }
-    const indexPath = `${component}/${stem}.safetensors.index${dotted}.json`;
-    const index = await text(indexPath);
+    const indexPath = `${at}${stem}.safetensors.index${dotted}.json`;
+    const index = await textIn(folder, indexPath);
     if (index !== undefined) {
       const indexFile = `${folder.name}/${indexPath}`;
-      return openShards(folder, component, indexFile, parseShardIndex(index, indexFile));
+      return openShards(folder, part, indexFile, parseShardIndex(index, indexFile));
     }
   }
-  await refuseOtherFormats(folder, component);
+  await refuseOtherFormats(folder, at, stem);
   return undefined;
 }
 
-async function refuseOtherFormats(folder: Folder, component: WeightedComponent): Promise<void> {
-  const flaxStem = STEMS[component].replace('pytorch', 'flax');
-  for (const stem of new Set([STEMS[component], 'pytorch_model', 'model', flaxStem, 'flax_model'])) {
+async function refuseOtherFormats(folder: Folder, at: string, expected: string): Promise<void> {
+  const flaxStem = expected.replace('pytorch', 'flax');
+  for (const stem of new Set([expected, 'pytorch_model', 'model', flaxStem, 'flax_model'])) {
     for (const ending of OTHER_FORMATS) {
-      const path = `${component}/${stem}${ending}`;
+      const path = `${at}${stem}${ending}`;
       if (!(await exists(folder, path))) continue;
       const file = printable(`${folder.name}/${path}`, 1000);
       throw new CheckpointError(
-        `${file} is the only file of weights; expected ${STEMS[component]}.safetensors beside it. Other formats may run ` +
+        `${file} is the only file of weights; expected ${expected}.safetensors beside it. Other formats may run ` +
           'code when loaded, so this engine never opens them: convert the model on a machine you trust, for example ' +
           'with from_pretrained(...).save_pretrained(..., safe_serialization=True) of diffusers.',
         { file },

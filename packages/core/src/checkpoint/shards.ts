@@ -49,14 +49,15 @@ function isPlainFileName(name: string): boolean {
   return plain && !/^[.~]|[/\\:*?"<>|%]|[\p{C}\p{Zl}\p{Zp}]/u.test(name);
 }
 
-/** Opens every shard that `map` names. A tensor must be where the map says, and nowhere else. */
+/** Opens every shard that `map` names, in the folder `part` of the folder ("": in it itself). A tensor must be where the map says, and nowhere else. */
 export async function openShards(
   folder: Folder,
   part: string,
   indexFile: string,
   map: ReadonlyMap<string, string>,
 ): Promise<Weights> {
-  const name = `${folder.name}/${part}`;
+  const at = part === '' ? '' : `${part}/`;
+  const name = part === '' ? folder.name : `${folder.name}/${part}`;
   const shownIndex = printable(indexFile, 1000);
   const opened: Source[] = [];
   const tensors = new Map<string, TensorInfo>();
@@ -67,7 +68,7 @@ export async function openShards(
   };
   try {
     for (const shard of new Set(map.values())) {
-      const source = await folder.open(`${part}/${shard}`);
+      const source = await folder.open(`${at}${shard}`);
       if (!source) return refuse(`the shard "${printable(shard)}" that it names is missing`, indexFile);
       opened.push(source);
       const weights = await openSafetensors(source);

@@ -1,4 +1,4 @@
-/** The text encoder (CLIP: Radford et al. 2021; transformers CLIPTextModel), bottom-up. */
+/** CLIP's transformer and the text encoder (Radford et al. 2021; transformers CLIPTextModel), bottom-up. */
 import type { ClipTextConfig } from '../checkpoint/configs.js';
 import { type Tensor, tap } from '../gpu/graph.js';
 import { attention } from '../ops/attention.js';
@@ -26,25 +26,37 @@ export const clipScope = (w: WeightScope): WeightScope => (w.has('text_model') ?
 export function clipText(w: WeightScope, config: ClipTextConfig): ClipText {
   const { hiddenSize: channels, maxPositions, layerNormEps: eps } = config;
   const positions = w.at('embeddings', 'position_embedding').vector('weight', [maxPositions, channels]);
-  const layers = times(config.layers, (i) => clipLayer(w.at('encoder', 'layers', i), config));
+  const encode = clipEncoder(w.at('encoder'), config, { causal: true });
   const finalNorm = layerNorm(w.at('final_layer_norm'), channels, eps);
 
   const forward = (tokens: Tensor): ClipOutput => {
     const seen = { ...positions, shape: [tokens.shape[1]!, channels] }; // a shorter text sees the first positions
-    let h = add(tokens, seen);
-    const hiddenStates = [h];
-    for (const layer of layers) {
-      h = layer(h);
-      hiddenStates.push(h);
-    }
-    return { hiddenStates, lastHiddenState: finalNorm(h) };
+    const hiddenStates = encode(add(tokens, seen));
+    return { hiddenStates, lastHiddenState: finalNorm(hiddenStates.at(-1)!) };
   };
   return Object.assign(forward, { finalNorm });
 }
 
+/** What both towers say of their layers. */
+export type ClipEncoderConfig = Pick<
+  ClipTextConfig,
+  'hiddenSize' | 'intermediateSize' | 'layers' | 'heads' | 'hiddenAct' | 'layerNormEps'
+>;
+
+/** (N, T, C) -> what goes in, then what each layer made of it. A text's tokens see those before them, a picture's see all. */
+export function clipEncoder(w: WeightScope, config: ClipEncoderConfig, { causal }: { causal: boolean }) {
+  const layers = times(config.layers, (i) => clipLayer(w.at('layers', i), config, causal));
+  return (x: Tensor): Tensor[] => {
+    const states = [x];
+    for (const layer of layers) states.push(layer(states.at(-1)!));
+    return states;
+  };
+}
+
 function clipLayer(
   w: WeightScope,
-  { hiddenSize: channels, intermediateSize, heads, hiddenAct, layerNormEps: eps }: ClipTextConfig,
+  { hiddenSize: channels, intermediateSize, heads, hiddenAct, layerNormEps: eps }: ClipEncoderConfig,
+  causal: boolean,
 ) {
   const norm1 = layerNorm(w.at('layer_norm1'), channels, eps);
   const attend = w.at('self_attn');
@@ -58,7 +70,7 @@ function clipLayer(
 
   return (x: Tensor): Tensor => {
     const y = norm1(x);
-    const attended = outProj(attention(qProj(y), kProj(y), vProj(y), { heads, causal: true }));
+    const attended = outProj(attention(qProj(y), kProj(y), vProj(y), { heads, causal }));
     const h = add(x, tap(attend.path, attended));
     return tap(w.path, add(h, fc2(activate(hiddenAct, fc1(norm2(h))))));
   };
