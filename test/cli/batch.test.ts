@@ -226,6 +226,19 @@ describe('with a fake engine', () => {
     expect(await draw(SEEDS(3), { batch: 4, fail: none }, { force: true })).toMatchObject({ done: 0, failed: 3 });
   });
 
+  test('the next pictures are drawn while the last ones are encoded and written', async () => {
+    let drawn = 0;
+    let third = () => {};
+    const isDrawing = new Promise<void>((resolve) => {
+      third = resolve;
+    });
+    const fail = () => void (++drawn === 3 && third());
+    const store = folderStore(out.in('p'));
+    // The disk has time: nothing is written before the third is drawn. A batch that waited for it would wait for ever.
+    const put: typeof store.put = async (...args) => isDrawing.then(() => store.put(...args));
+    expect(await draw(SEEDS(5), { fail }, { store: { ...store, put } })).toMatchObject({ done: 5, failed: 0 });
+  }, 30_000);
+
   test('a lost device is replaced; one that is lost again and again ends it', async () => {
     const log: string[] = [];
     let calls = 0;

@@ -220,6 +220,8 @@ describe('axes', () => {
     const [first, second] = [await items(wild), await items(wild)];
     expect(first).toEqual(second);
     expect(new Set(first.map(({ prompt }) => prompt)).size).toBe(9);
+    // Names and grids may call them by it.
+    for (const { prompt, vars } of first) expect(vars.animal).toBe(prompt.split(' ')[0]);
   });
   test('more items than a million are refused', async () => {
     expect(await mistakes('axes: {a: 1..1000, b: 1..1001}\nitems: [{model: a, prompt: x}]')).toEqual([

@@ -145,10 +145,15 @@ function oneItem(raw: RawItem, chosen: ReadonlyMap<string, unknown>, context: Co
     attempt('vars', () => (written.vars === undefined ? {} : FIELDS.vars(written.vars))),
   );
   const seed = attempt('seed', () => FIELDS.seed(written.seed ?? ITEM_DEFAULTS.seed.toString())) ?? 0n;
+  /** The first word of each wildcard, by which names and grids may call the picture. */
+  const picked: Record<string, string> = {};
   const valueFor = (template: string) => (name: string, occurrence: number) => {
     if (Object.hasOwn(vars, name)) return vars[name];
     const wildcard = wildcards.find((one) => one.name === name);
-    return wildcard && pick(wildcard, `${seed}\0${template}\0${occurrence}`);
+    if (!wildcard) return undefined;
+    const word = pick(wildcard, `${seed}\0${template}\0${occurrence}`);
+    picked[name] ??= word;
+    return word;
   };
   const names = () => [...Object.keys(vars), ...wildcards.map(({ name }) => name)];
   const filled = (value: unknown): unknown => {
@@ -202,7 +207,7 @@ function oneItem(raw: RawItem, chosen: ReadonlyMap<string, unknown>, context: Co
     ...(image !== undefined && { image: beside(manifest.file, image) }),
     ...(strength !== undefined && { strength }),
     ...(name !== undefined && { name }),
-    vars: { ...vars, ...(said.count > 1 && { nth: String(i + 1) }) },
+    vars: { ...picked, ...vars, ...(said.count > 1 && { nth: String(i + 1) }) },
   }));
 }
 
