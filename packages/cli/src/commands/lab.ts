@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Run } from '../run.js';
 import { drillCommand } from './lab/drill.js';
 import { fidelityCommand } from './lab/fidelity.js';
+import { mixCommand } from './lab/mix.js';
 
 export function labCommand(program: Command, run: Run): void {
   const lab = program
@@ -20,5 +21,5 @@ Examples:
   soup lab drill noto+ink+twemoji --prompts 8          add and remove one model after the other
   soup lab mix noto ink -p rocket                      pictures between models`,
     );
-  for (const add of [fidelityCommand, drillCommand]) add(lab, run);
+  for (const add of [fidelityCommand, drillCommand, mixCommand]) add(lab, run);
 }

@@ -162,7 +162,7 @@ function heatMap({ title, label, rows, columns, values }: HeatMap): string {
   const most = Math.max(...known.map(Math.abs), Number.MIN_VALUE);
   const left = 12 + Math.max(...rows.map((row) => row.length)) * 7.4;
   const cell = { width: Math.min(110, (WIDTH - left) / columns.length), height: 26 };
-  const top = 64;
+  const top = 72;
   const body = [text(0, 38, label, 'class="quiet"')];
   for (const [c, column] of columns.entries()) {
     body.push(text(left + (c + 0.5) * cell.width, top - 8, column, 'text-anchor="middle"'));

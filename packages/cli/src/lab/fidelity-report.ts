@@ -104,7 +104,7 @@ function inWords(
   const most = [...blocks].sort((a, b) => b.residual.mean - a.residual.mean).slice(0, 3);
   return [
     `The residual is ${between(all)} where sampling goes, and ${between(noise)} on pure noise: the distance of the soup's ` +
-      'prediction from the mean of its ingredients’, in units of what fine-tuning changed. 0 would be a perfect ensemble; 1, ' +
+      'prediction from the mean of those of its ingredients, in units of what fine-tuning changed. 0 would be a perfect ensemble; 1, ' +
       `as far from it as the base. ${verdict(all.mean)}`,
     `It is smallest at timestep ${Math.round(best.timestep)} (${shortNumber(best.path.mean)}) and largest at ` +
       `${Math.round(worst.timestep)} (${shortNumber(worst.path.mean)}). As a part of the whole prediction the difference is ` +
@@ -125,8 +125,9 @@ function verdict(residual: number): string {
   if (residual < 0.1) return 'The linear picture holds: soup and ensemble are almost the same (below 0.1).';
   if (residual < 0.3) return 'The linear picture holds roughly (below 0.3).';
   if (residual < 0.7)
-    return 'The linear picture holds in part: the soup goes the ensemble’s way, but not to where it is (0.3 to 0.7).';
-  if (residual < 1) return 'The linear picture hardly holds: most of what the soup changes is its own (0.7 to 1).';
+    return 'The linear picture holds in part: the soup goes the way of the ensemble, but not to where it is (0.3 to 0.7).';
+  if (residual < 1)
+    return 'The linear picture hardly holds: the difference is nearly as large as what fine-tuning changed (0.7 to 1).';
   return 'The linear picture does not hold: the soup is farther from the ensemble than the base is (above 1).';
 }
 
@@ -201,7 +202,7 @@ const blockBlocks = (rows: readonly BlockRow[]): Block[] => [
   {
     type: 'text',
     text:
-      'One block at a time has the soup’s weights in every ingredient while the others stay the ingredient’s own; then the ' +
+      'One block at a time has the weights of the soup in every ingredient, while the others stay its own; then the ' +
       'predictions are averaged. If networks were linear in their weights, every bar would be 0. With all blocks souped it is ' +
       'the residual above, which is not their sum: what blocks do together is in it as well. IN is the way down, OUT the way ' +
       'up, BASE the time embedding.',

@@ -20,10 +20,10 @@ const STYLE = `
 body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: var(--ink); background: Canvas; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 2.4rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 p { max-width: 46rem; } figcaption, caption, .quiet { color: var(--quiet); } caption { text-align: left; padding: 4px 0; }
-pre { overflow-x: auto; padding: .7rem 1rem; background: #8881; border-radius: 6px; font-size: 13px; }
+pre { white-space: pre-wrap; padding: .7rem 1rem; background: #8881; border-radius: 6px; font-size: 13px; }
 .wide { overflow-x: auto; margin: 1rem 0; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 table.numbers td, table.numbers th { padding: 3px 14px 3px 0; border-bottom: 1px solid var(--line); text-align: left; }
-table.numbers .n { text-align: right; } td { overflow-wrap: anywhere; }
+table.numbers .n { text-align: right; } td + td { overflow-wrap: anywhere; } td { vertical-align: top; white-space: pre-line; }
 table.pictures { border-spacing: 6px; border-collapse: separate; } table.pictures th { font-weight: 500; max-width: 11rem; }
 table.pictures tbody th { text-align: right; padding-right: 6px; } table.pictures td.none { background: #8882; }
 img { display: block; background: #fff; border-radius: 3px; }
@@ -56,10 +56,10 @@ ${body.join('\n')}
 
 /** A list or a map in one line. */
 function flat(value: unknown): string {
-  if (Array.isArray(value)) return value.map(flat).join(', ');
+  if (Array.isArray(value)) return value.map(flat).join(value.some((item) => typeof item === 'object') ? '\n' : ', ');
   if (typeof value !== 'object' || value === null) return String(value);
   return Object.entries(value)
-    .map(([name, inner]) => `${name} ${flat(inner)}`)
+    .map(([name, inner]) => (name === 'name' ? flat(inner) : `${name} ${flat(inner)}`))
     .join(', ');
 }
 
