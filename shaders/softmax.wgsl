@@ -1,4 +1,4 @@
-// y = exp(x - max) / Σ exp(x - max) per row, in f32.
+// y = exp((x - max) * scale) / Σ exp((x - max) * scale) per row, in f32; scale > 0.
 //
 //   x, y   (rows, columns)
 //
@@ -7,6 +7,7 @@
 struct Params {
   rows: u32,
   columns: u32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   var sum = 0.0;
   for (var i = lane; i < params.columns; i += WORKGROUP) {
-    sum += exp(x[start + i] - highest);
+    sum += exp((x[start + i] - highest) * params.scale);
   }
   workgroupBarrier();
   partial[lane] = sum;
@@ -49,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   if (row < params.rows) {
     for (var i = lane; i < params.columns; i += WORKGROUP) {
-      y[start + i] = to_y(exp(x[start + i] - highest) / total);
+      y[start + i] = to_y(exp((x[start + i] - highest) * params.scale) / total);
     }
   }
 }

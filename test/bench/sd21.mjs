@@ -5,7 +5,7 @@ import { encodeSafetensorsHeader, parseUNetConfig } from '../../packages/core/di
 import { unet } from '../../packages/core/dist/model/unet.js';
 
 /** huggingface.co: stable-diffusion-2-1/unet/config.json, what of it differs from diffusers' defaults. */
-const CONFIG = {
+export const UNET_CONFIG = {
   _class_name: 'UNet2DConditionModel',
   sample_size: 96,
   in_channels: 4,
@@ -19,19 +19,41 @@ const CONFIG = {
   up_block_types: ['UpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D'],
 };
 
+/** stable-diffusion-2-1/vae/config.json. */
+export const VAE_CONFIG = {
+  _class_name: 'AutoencoderKL',
+  in_channels: 3,
+  out_channels: 3,
+  latent_channels: 4,
+  block_out_channels: [128, 256, 512, 512],
+  layers_per_block: 2,
+  norm_num_groups: 32,
+  sample_size: 768,
+  down_block_types: Array(4).fill('DownEncoderBlock2D'),
+  up_block_types: Array(4).fill('UpDecoderBlock2D'),
+};
+
 /** The config, with channels and context divided for a smaller model of the same tensors. */
 export function configOf(/** @type {number} */ divisor) {
   const smaller = {
-    ...CONFIG,
-    block_out_channels: CONFIG.block_out_channels.map((channels) => channels / divisor),
-    cross_attention_dim: CONFIG.cross_attention_dim / divisor,
+    ...UNET_CONFIG,
+    block_out_channels: UNET_CONFIG.block_out_channels.map((channels) => channels / divisor),
+    cross_attention_dim: UNET_CONFIG.cross_attention_dim / divisor,
     norm_num_groups: 32 / divisor,
   };
   return { json: smaller, config: parseUNetConfig(smaller) };
 }
 
-/** Name and shape of every tensor. @returns {import('../../packages/core/dist/index.js').TensorSpec[]} */
-export function tensorsOf(/** @type {ReturnType<typeof configOf>['config']} */ config) {
+/** Name and shape of every tensor. */
+export const tensorsOf = (/** @type {ReturnType<typeof configOf>['config']} */ config) =>
+  namesOf((w) => unet(w, config));
+
+/**
+ * Name and shape of what a model asks for.
+ * @param {(w: any) => unknown} build
+ * @returns {import('../../packages/core/dist/index.js').TensorSpec[]}
+ */
+export function namesOf(build) {
   const specs = new Map();
   const add = (/** @type {string} */ name, /** @type {readonly number[]} */ shape) => {
     specs.set(name, { name, dtype: 'F16', shape });
@@ -51,7 +73,7 @@ export function tensorsOf(/** @type {ReturnType<typeof configOf>['config']} */ c
       },
     };
   };
-  unet(/** @type {any} */ (scope('')), config);
+  build(scope(''));
   return [...specs.values()];
 }
 

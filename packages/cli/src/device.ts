@@ -7,7 +7,7 @@ import { create } from 'webgpu';
  * they are run on such a driver (see test/README.md). Timestamps are rounded for the web's sake, not for ours.
  */
 const DAWN_FLAGS = [
-  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+  `enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia${process.env.SOUP_ROBUST === 'no' ? ',disable_robustness' : ''}`,
   'disable-dawn-features=timestamp_quantization',
 ];
 

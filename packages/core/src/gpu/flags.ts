@@ -7,6 +7,7 @@ export const Usage = {
   COPY_DST: 0x8,
   UNIFORM: 0x40,
   STORAGE: 0x80,
+  QUERY_RESOLVE: 0x200,
 } as const;
 
 export const MapMode = { READ: 1, WRITE: 2 } as const;

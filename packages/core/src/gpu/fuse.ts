@@ -36,6 +36,8 @@ export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
       if (!producer || uses.get(producer.output.storage) !== 1 || !producer.epilogue.add) continue;
       if (!mergeable(producer.output)) continue;
       if (elementCount(producer.output.shape) !== elementCount(node.output.shape)) continue;
+      // The matrix units' kernels bind x for writing, and then nothing else may read it (tensor-tile.wgsl).
+      if (other.storage === producer.inputs.x?.storage) continue;
       if (elementCount(other.shape) === elementCount(node.output.shape)) {
         producer.inputs.residual = other;
       } else if (node.perImage && other === b && producer.activation === 'none' && !producer.inputs.shift) {

@@ -22,6 +22,8 @@ export interface Gpu {
   readonly residual: Precision;
   /** Lanes of a subgroup that should share what they read; 1 where that does not pay or cannot be relied on. */
   readonly subgroup: number;
+  /** Whether products of f16 go through the matrix units ("tensor cores"), with sums in f32. */
+  readonly matrixUnits: boolean;
   readonly memory: Memory;
   /** Pipelines made so far, by shader and variant. */
   readonly pipelines: Map<string, Pipeline>;
@@ -38,6 +40,8 @@ export interface GpuOptions {
   readonly precision?: Precision | 'auto';
   /** Bytes the engine may hold on the device. */
   readonly budget?: number;
+  /** False: leave the matrix units alone even where there are some. True: use them without asking what they can do. */
+  readonly matrixUnits?: boolean;
 }
 
 /** The limits worth asking an adapter for, all of which the engine can do without. */
@@ -54,7 +58,12 @@ export function wantedLimits(adapter: GPUAdapter): Record<string, number> {
 }
 
 /** The features the engine uses where the adapter has them. */
-export const wantedFeatures = ['shader-f16', 'timestamp-query', 'subgroups'] as const;
+export const wantedFeatures = [
+  'shader-f16',
+  'timestamp-query',
+  'subgroups',
+  'chromium-experimental-subgroup-matrix' as GPUFeatureName,
+] as const;
 
 export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
   const hasF16 = device.features.has('shader-f16');
@@ -73,6 +82,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
     precision,
     residual: precision,
     subgroup: sharingLanes(device),
+    matrixUnits: precision === 'f16' && (options.matrixUnits ?? hasMatrixUnits(device)),
     memory,
     pipelines: new Map(),
     activations: [],
@@ -106,6 +116,25 @@ function sharingLanes({ features, adapterInfo }: GPUDevice): number {
   const { subgroupMinSize = 0, subgroupMaxSize = 0 } = adapterInfo ?? {};
   const isFixed = features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
   return isFixed && subgroupMinSize > 1 && subgroupMinSize <= NARROW ? subgroupMinSize : 1;
+}
+
+/** The form of matrices that tensor-tile.wgsl is written for. */
+const MATRIX_FORM = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 };
+const MATRIX_LANES = 32;
+/** Of workgroup memory, for the largest tile. */
+const MATRIX_WORKGROUP_BYTES = 40960;
+
+/** The feature is not in the standard yet, so its types are not in @webgpu/types. */
+type MatrixInfo = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: readonly Record<string, string | number>[] };
+
+function hasMatrixUnits({ features, adapterInfo, limits }: GPUDevice): boolean {
+  if (!features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName)) return false;
+  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = adapterInfo as MatrixInfo;
+  if (subgroupMinSize !== MATRIX_LANES || subgroupMaxSize !== MATRIX_LANES) return false;
+  if (limits.maxComputeWorkgroupStorageSize < MATRIX_WORKGROUP_BYTES) return false;
+  return [...subgroupMatrixConfigs].some((config) =>
+    Object.entries(MATRIX_FORM).every(([name, value]) => config[name] === value),
+  );
 }
 
 /** Remembers what the device says went wrong, and turns it into errors at the next wait. */

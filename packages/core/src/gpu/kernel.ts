@@ -22,6 +22,8 @@ export interface Variant {
   readonly weights?: 'pairs' | 'numbers';
   /** Lanes that share what they read (from_lane); 1 for none. */
   readonly subgroup?: number;
+  /** Computes on the matrix units: x comes eight halves at a time (XEight, x_halves). */
+  readonly matrixUnits?: boolean;
   /** Named constants: tile sizes, which activation. */
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
@@ -76,10 +78,29 @@ export function kernelSource(name: ShaderName): KernelSource {
 /** For a width of 4, and of 1: products of vectors, and of one vector with four columns. */
 const VECTORS = `alias Vec = vec4f;
 alias Columns = mat4x4f;
-fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }`;
+fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }
+fn activate_vec(activation: u32, v: vec4f) -> vec4f {
+  return vec4f(activate(activation, v.x), activate(activation, v.y), activate(activation, v.z), activate(activation, v.w));
+}`;
 const NUMBERS = `alias Vec = f32;
 alias Columns = vec4f;
-fn inner(a: f32, b: f32) -> f32 { return a * b; }`;
+fn inner(a: f32, b: f32) -> f32 { return a * b; }
+fn activate_vec(activation: u32, v: f32) -> f32 { return activate(activation, v); }`;
+
+/** Eight halves of x as they lie in memory, and eight f32 rounded to halves. */
+const EIGHT_F16 = `alias XEight = vec4u;
+fn x_halves(v: vec4u) -> vec4u { return v; }`;
+const EIGHT_F32 = `alias XEight = array<vec4f, 2>;
+fn x_halves(v: XEight) -> vec4u {
+  let a = clamp(v[0], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
+  let b = clamp(v[1], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
+  return vec4u(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
+}`;
+
+/** Offsets of matrices come from the lane's number divided by 32, which the compiler cannot see to be the same in a subgroup. */
+const MATRIX_UNITS = `enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+diagnostic(off, chromium.subgroup_matrix_uniformity);`;
 
 /** The largest half; what is larger is stored as that, not as infinity. */
 const SATURATE = 'const LARGEST_F16 = 65504.0;';
@@ -89,7 +110,7 @@ const SATURATE = 'const LARGEST_F16 = 65504.0;';
  * to_y_vec, by which results are stored; Vec, Columns and inner for arithmetic; the activations; the constants.
  */
 export function prelude(source: KernelSource, variant: Variant): string {
-  const { types = {}, width = 4, weights = 'numbers', subgroup = 1, constants = {} } = variant;
+  const { types = {}, width = 4, weights = 'numbers', subgroup = 1, matrixUnits = false, constants = {} } = variant;
   const tensors = source.bindings.filter(({ type }) => type !== 'uniform');
   // Pairs of halves in u32 need no f16 of the device.
   const typeOf = (name: string): StorageType => (name === 'w' && weights === 'pairs' ? 'f32' : (types[name] ?? 'f32'));
@@ -97,7 +118,11 @@ export function prelude(source: KernelSource, variant: Variant): string {
   lines.push(`const SUBGROUP = ${subgroup}u;`);
   // Whole subgroups may leave early, which the compiler cannot see to be safe.
   if (subgroup > 1) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
-  if (tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');
+  if (matrixUnits) {
+    lines.unshift(MATRIX_UNITS);
+    lines.push(types.x === 'f16' ? EIGHT_F16 : EIGHT_F32);
+  }
+  if (matrixUnits || tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');
   lines.push(
     subgroup > 1
       ? 'fn from_lane(v: Vec, lane: u32) -> Vec { return subgroupShuffle(v, lane); }'
@@ -115,7 +140,7 @@ fn to_y_vec(v: Vec) -> YVec { return YVec(clamp(v, Vec(-LARGEST_F16), Vec(LARGES
       : `fn to_y(v: f32) -> YElem { return v; }
 fn to_y_vec(v: Vec) -> YVec { return v; }`,
   );
-  if (tensors.some(({ name }) => name === 'w')) {
+  if (!matrixUnits && tensors.some(({ name }) => name === 'w')) {
     if (weights === 'pairs' && width !== 4) throw new ShaderError('f16 pairs need a width of 4');
     lines.push(
       weights === 'pairs'

@@ -3,6 +3,7 @@
  * soon as possible; bind groups, pipelines and parameters are made once and replayed on every run.
  */
 import { DeviceError, IncompatibleError } from '../errors.js';
+import { createClock, type Interval } from './clock.js';
 import { MapMode, Usage } from './flags.js';
 import { fuse } from './fuse.js';
 import type { Gpu } from './gpu.js';
@@ -27,12 +28,16 @@ export interface Plan {
   readonly outputs: Shapes;
   /** Runs everything once: numbers in, numbers out, all f32 in row-major order. */
   run(inputs: Arrays): Promise<Record<string, Float32Array>>;
-  /** Runs everything once, waiting after each kernel: where the time goes. Milliseconds include the wait. */
-  profile(
-    inputs: Arrays,
-  ): Promise<{ readonly kernel: string; readonly shape: readonly number[]; readonly ms: number }[]>;
+  /** Runs everything once, each kernel in a pass of its own, and says when the GPU began and ended it. */
+  profile(inputs: Arrays): Promise<readonly KernelTime[]>;
   /** Gives back the plan's own buffers; shared activation buffers stay for the next plan. */
   destroy(): void;
+}
+
+export interface KernelTime extends Interval {
+  readonly kernel: string;
+  /** Of what it writes. */
+  readonly shape: readonly number[];
 }
 
 export interface Recording {
@@ -172,18 +177,19 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       },
       async profile(arrays) {
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
-        const times = [];
-        for (const step of steps) {
-          const begin = performance.now();
-          const encoder = gpu.device.createCommandEncoder({ label: step.name });
-          const pass = encoder.beginComputePass();
-          dispatch(pass, step);
-          pass.end();
-          gpu.device.queue.submit([encoder.finish()]);
-          await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), `profiling ${label}`);
-          times.push({ kernel: step.name, shape: step.shape, ms: performance.now() - begin });
+        const clock = createClock(gpu, steps.length);
+        try {
+          const encoder = gpu.device.createCommandEncoder({ label });
+          for (const [i, step] of steps.entries()) {
+            const pass = encoder.beginComputePass({ label: step.name, timestampWrites: clock.around(i) });
+            dispatch(pass, step);
+            pass.end();
+          }
+          const times = await clock.read(encoder, `profiling ${label}`);
+          return steps.map(({ name, shape }, i) => ({ kernel: name, shape, ...times[i]! }));
+        } finally {
+          clock.destroy();
         }
-        return times;
       },
       destroy() {
         for (const buffer of own) gpu.destroyBuffer(buffer);

@@ -1,11 +1,15 @@
 /** Scaled dot-product attention over heads (Vaswani et al. 2017). */
 import { IncompatibleError } from '../errors.js';
-import { call, graphOf, show, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, show, spread, type Tensor } from '../gpu/graph.js';
 import { batchedMatmul } from './matmul.js';
+import { tensorProduct } from './tensor.js';
+import { type Matrix, WIDEST_TILE } from './weights.js';
 
 /** The widest head whose query and sum fit a thread's registers. SD 1.x has 40, 80 and 160; SD 2.x has 64. */
 const WIDEST_IN_REGISTERS = 160;
 const WORKGROUP = 64;
+/** Queries of a workgroup of attention-tensor.wgsl. */
+const TENSOR_QUERIES = 64;
 /** Keys looked at between two corrections of the running maximum: as many as the widest subgroup that shares. */
 const KEYS = 8;
 
@@ -29,6 +33,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   if (headWidth > WIDEST_IN_REGISTERS && !causal) return wideAttention(q, k, v, heads);
 
   const graph = graphOf(q);
+  const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
+  if (graph.gpu.matrixUnits && isHalf && !causal && headWidth % 8 === 0) return tensorAttention(q, k, v, heads);
+
   const width = headWidth % 4 === 0 ? 4 : 1;
   return call(graph, {
     kernel: 'attention',
@@ -46,56 +53,95 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   });
 }
 
+/** On the matrix units. */
+function tensorAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
+  const [images, queries, channels] = q.shape as [number, number, number];
+  const keys = k.shape[1]!;
+  const headWidth = channels / heads;
+  const padded = Math.ceil(headWidth / 16) * 16;
+  return call(graphOf(q), {
+    kernel: 'attention-tensor',
+    inputs: { q, k, v },
+    shape: q.shape,
+    dispatch: () => ({
+      // Twice as many keys and values fit workgroup memory where heads are narrow.
+      variant: { matrixUnits: true, constants: { HEAD: headWidth, PADDED: padded, KEYS: padded <= 64 ? 64 : 32 } },
+      params: { queries, keys, heads, scale: 1 / Math.sqrt(headWidth) },
+      workgroups: [Math.ceil(queries / TENSOR_QUERIES), heads, images],
+    }),
+  });
+}
+
 /** The same with the scores in memory, for heads as wide as the VAE's (512): product, softmax, product. */
 function wideAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
   const graph = graphOf(q);
   const [images, queries, channels] = q.shape as [number, number, number];
   const keys = k.shape[1]!;
   const headWidth = channels / heads;
+  const shape = [images, heads, queries, keys];
+  const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
+  if (graph.gpu.matrixUnits && isHalf && images * heads === 1 && headWidth % 32 === 0 && keys % 32 === 0) {
+    const scores = tensorProduct({
+      ...{ kernel: 'matmul-tensor', x: q, shape, type: 'f32', rowsPerImage: queries },
+      w: toBlocks(k, { columns: keys, inner: headWidth, byColumn: channels, byInner: 1 }),
+    });
+    return tensorProduct({
+      ...{ kernel: 'matmul-tensor', shape: q.shape, type: graph.gpu.precision, rowsPerImage: queries },
+      x: softmax(scores, 1 / Math.sqrt(headWidth)),
+      w: toBlocks(v, { columns: headWidth, inner: keys, byColumn: 1, byInner: channels }),
+    });
+  }
+
   const inChannels = { row: channels, head: headWidth };
   const inScores = { row: keys, head: queries * keys, image: heads * queries * keys };
-
+  const width = headWidth % 4 === 0 ? 4 : 1;
   const scores = batchedMatmul(graph, {
-    x: q,
-    w: k,
-    shape: [images, heads, queries, keys],
-    type: 'f32',
-    rows: queries,
-    columns: keys,
-    inner: headWidth,
-    width: headWidth % 4 === 0 ? 4 : 1,
-    weights: 'numbers',
-    images,
-    heads,
-    scale: 1 / Math.sqrt(headWidth),
+    ...{ x: q, w: k, shape, type: 'f32', rows: queries, columns: keys, inner: headWidth, images, heads },
+    ...{ width, weights: 'numbers' },
     xStrides: { ...inChannels, image: queries * channels },
-    wStrides: { column: channels, inner: headWidth % 4 === 0 ? 4 : 1, head: headWidth, image: keys * channels },
+    wStrides: { column: channels, inner: width, head: headWidth, image: keys * channels },
     yStrides: inScores,
   });
-  const rows = images * heads * queries;
-  const shares = call(graph, {
+  return batchedMatmul(graph, {
+    ...{ x: softmax(scores, 1 / Math.sqrt(headWidth)), w: v, shape: q.shape, images, heads },
+    ...{ rows: queries, columns: headWidth, inner: keys, width: 1, weights: 'numbers' },
+    xStrides: inScores,
+    wStrides: { column: 1, inner: channels, head: headWidth, image: keys * channels },
+    yStrides: { ...inChannels, image: queries * channels },
+  });
+}
+
+/** softmax(scores * scale) over the last dimension. */
+function softmax(scores: Tensor, scale: number): Tensor {
+  const columns = scores.shape.at(-1)!;
+  const rows = elementCount(scores.shape) / columns;
+  return call(graphOf(scores), {
     kernel: 'softmax',
     inputs: { x: scores },
     shape: scores.shape,
     dispatch: () => ({
       variant: { constants: { WORKGROUP } },
-      params: { rows, columns: keys },
+      params: { rows, columns, scale },
       workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
     }),
   });
-  return batchedMatmul(graph, {
-    x: shares,
-    w: v,
-    shape: q.shape,
-    rows: queries,
-    columns: headWidth,
-    inner: keys,
-    width: 1,
-    weights: 'numbers',
-    images,
-    heads,
-    xStrides: inScores,
-    wStrides: { column: 1, inner: channels, head: headWidth, image: keys * channels },
-    yStrides: { ...inChannels, image: queries * channels },
+}
+
+/** An activation as a matrix for the matrix units: element (column, inner) lies at these steps in x. */
+function toBlocks(
+  x: Tensor,
+  { columns, inner, byColumn, byInner }: { columns: number; inner: number; byColumn: number; byInner: number },
+): Matrix {
+  const size = columns * inner;
+  const data = call(graphOf(x), {
+    kernel: 'to-blocks',
+    inputs: { x },
+    shape: [size + WIDEST_TILE * 32], // the last tile may reach past the end
+    type: 'f16',
+    dispatch: () => ({
+      params: { size, columns, x_column: byColumn, x_inner: byInner },
+      workgroups: spread(size, 256),
+    }),
   });
+  return { data, rows: columns, inner, kernel: 1, width: 32, packed: true };
 }

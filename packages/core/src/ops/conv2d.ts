@@ -2,7 +2,9 @@
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
 import { call, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
-import { COLUMN_THREADS, epilogueParams, ROWS } from './matmul.js';
+import { epilogueParams } from './epilogue.js';
+import { COLUMN_THREADS, ROWS } from './matmul.js';
+import { tensorProduct } from './tensor.js';
 import type { Matrix } from './weights.js';
 
 export interface Conv2dOptions {
@@ -36,16 +38,37 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   const graph = graphOf(x);
   const { precision, residual } = graph.gpu;
   const type = options.type === 'residual' ? residual : (options.type ?? precision);
+  const shape = [images, outHeight, outWidth, w.rows];
+  const window = {
+    kernel: w.kernel,
+    stride,
+    pad_top: top,
+    pad_left: left,
+    in_height: height,
+    in_width: width,
+    up_height: upsampleTo[0],
+    up_width: upsampleTo[1],
+    out_width: outWidth,
+  };
+  if (w.width === 32) {
+    return tensorProduct({
+      ...{ kernel: 'conv2d-tensor', x, w, bias, shape, type },
+      rowsPerImage: outHeight * outWidth,
+      params: { ...window, channels },
+      constants: { UPSAMPLE: upsampleTo[0] !== height || upsampleTo[1] !== width },
+    });
+  }
 
+  const vectors = channels / w.width;
   return call(graph, {
     kernel: 'conv2d',
     inputs: { x, w: w.data, bias },
-    shape: [images, outHeight, outWidth, w.rows],
+    shape,
     type,
     epilogue: { activation: true, add: true },
     dispatch: (node) => ({
       variant: {
-        width: w.width,
+        width: w.width as 1 | 4,
         weights: w.packed ? 'pairs' : 'numbers',
         constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
         subgroup: graph.gpu.subgroup,
@@ -54,17 +77,9 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
         ...epilogueParams(node),
         rows,
         columns: w.rows,
-        channels: channels / w.width,
-        kernel: w.kernel,
-        stride,
-        pad_top: top,
-        pad_left: left,
-        in_height: height,
-        in_width: width,
-        up_height: upsampleTo[0],
-        up_width: upsampleTo[1],
+        channels: vectors,
+        ...window,
         out_height: outHeight,
-        out_width: outWidth,
       },
       workgroups: [Math.ceil(w.rows / (COLUMN_THREADS * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
     }),

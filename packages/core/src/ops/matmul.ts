@@ -1,7 +1,9 @@
 /** Matrix products: linear layers and 1x1 convolutions, and the two products of attention with wide heads. */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
-import { call, elementCount, graphOf, type Node, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import { epilogueParams } from './epilogue.js';
+import { tensorProduct } from './tensor.js';
 import type { Matrix } from './weights.js';
 
 /** Rows that one thread computes: as many as keep its sums in registers. */
@@ -17,19 +19,33 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
     throw new IncompatibleError(`${w.data.storage.label} takes ${w.inner} channels; its input is ${show(x.shape)}`);
   }
   const rows = elementCount(x.shape) / inner;
-  return batchedMatmul(graphOf(x), {
+  const shape = [...x.shape.slice(0, -1), w.rows];
+  // rows of one image: everything behind the first dimension
+  const rowsPerImage = rows / (x.shape[0] ?? 1);
+  const graph = graphOf(x);
+  if (w.width === 32) {
+    return tensorProduct({
+      kernel: 'matmul-tensor',
+      x,
+      w,
+      bias,
+      shape,
+      type: type ?? graph.gpu.precision,
+      rowsPerImage,
+    });
+  }
+  return batchedMatmul(graph, {
     x,
     w: w.data,
     bias,
-    shape: [...x.shape.slice(0, -1), w.rows],
+    shape,
     type,
     rows,
     columns: w.rows,
     inner,
     width: w.width,
     weights: w.packed ? 'pairs' : 'numbers',
-    // rows of one image: everything behind the first dimension
-    rowsPerImage: rows / (x.shape[0] ?? 1),
+    rowsPerImage,
     xStrides: { row: inner },
     wStrides: { column: w.width, inner: w.width * w.rows },
     yStrides: { row: w.rows },
@@ -112,10 +128,3 @@ export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: Batche
 function rowGrid(columnGroups: number, rowGroups: number, batch: number): [number, number, number] {
   return rowGroups <= 65535 ? [columnGroups, rowGroups, batch] : [columnGroups, 65535, Math.ceil(rowGroups / 65535)];
 }
-
-/** By which matmul.wgsl and conv2d.wgsl know what to add before they store. */
-export const epilogueParams = ({ inputs }: Node): Record<string, number> => ({
-  has_bias: Number(inputs.bias !== undefined),
-  has_shift: Number(inputs.shift !== undefined),
-  has_residual: Number(inputs.residual !== undefined),
-});

@@ -1,6 +1,9 @@
 /** What resident weights look like to the ops: see soup/parameters.ts for how they get there. */
 import type { Tensor } from '../gpu/graph.js';
 
+/** Columns of the matrix units' widest tile: behind a matrix of width 32 lies memory for a whole one (tensor.ts). */
+export const WIDEST_TILE = 128;
+
 /**
  * A matrix, or a convolution seen as one: `rows` outputs by `inner` = taps * channels inputs, stored as
  * (inner / width, rows, width): neighbouring outputs lie beside each other.
@@ -11,8 +14,8 @@ export interface Matrix {
   readonly inner: number;
   /** Kernel height and width; 1 for a linear layer. */
   readonly kernel: number;
-  /** 4 where the channels allow reading four at once, else 1. */
-  readonly width: 1 | 4;
+  /** 32 for the matrix units; else 4 where the channels allow reading four at once, else 1. */
+  readonly width: 1 | 4 | 32;
   /** Whether two f16 share a u32; else f32. */
   readonly packed: boolean;
 }

@@ -9,7 +9,7 @@ import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { show, type Tensor } from '../gpu/graph.js';
 import { storageBytes } from '../gpu/plan.js';
-import type { Matrix } from '../ops/weights.js';
+import { type Matrix, WIDEST_TILE } from '../ops/weights.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
 import { type Average, averageOf, type Blend, checkBlend, isFloat } from './blend.js';
 import { type Piece, pieceBytes, stagedBytes } from './staging.js';
@@ -48,7 +48,7 @@ interface Parameter {
   readonly rows: number;
   readonly channels: number;
   readonly taps: number;
-  readonly width: 0 | 1 | 4;
+  readonly width: 0 | 1 | 4 | 32;
   readonly packed: boolean;
   readonly buffer: GPUBuffer;
 }
@@ -85,9 +85,9 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   }
 
   function keep(parameter: Omit<Parameter, 'buffer'>): Tensor {
-    const { key, rows, channels, taps, packed } = parameter;
+    const { key, rows, channels, taps, width, packed } = parameter;
     const elements = rows * channels * taps;
-    const size = storageBytes(packed ? 'f16' : 'f32', elements);
+    const size = storageBytes(packed ? 'f16' : 'f32', elements) + (width === 32 ? WIDEST_TILE * width * 2 : 0);
     const buffer = gpu.createBuffer(size, Usage.STORAGE | Usage.COPY_SRC, key);
     bytes += size;
     parameters.push({ ...parameter, buffer });
@@ -120,8 +120,9 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
               ]
             : [[rows, channels, kernel, kernel]],
         );
-        const width = channels % 4 === 0 ? 4 : 1;
-        const packed = width === 4 && averageOf(blend, key).result === 'F16';
+        const isHalf = averageOf(blend, key).result === 'F16';
+        const width = channels % 4 !== 0 ? 1 : isHalf && gpu.matrixUnits && channels % 32 === 0 ? 32 : 4;
+        const packed = width !== 1 && isHalf;
         const taps = kernel * kernel;
         const data = keep({ key, rows, channels, taps, width, packed });
         return { data, rows, inner: channels * taps, kernel, width, packed };

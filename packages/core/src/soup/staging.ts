@@ -18,8 +18,8 @@ export interface Piece {
   readonly taps: number;
   /** Where the result goes; without one it is handed out as bytes. */
   readonly target?: GPUBuffer;
-  /** 0: the file's order; 1 or 4: the order of a Matrix of that width. */
-  readonly width: 0 | 1 | 4;
+  /** 0: the file's order; else the order of a Matrix of that width. */
+  readonly width: 0 | 1 | 4 | 32;
   /** Two 16-bit numbers in a word, instead of one f32. */
   readonly packed: boolean;
   /** The integer sum itself, in words; 0 for the average. */

@@ -1,0 +1,163 @@
+/**
+ * Do the matrix units compute what the other kernels compute? Products, convolutions and attention at odd and at real
+ * sizes, on both, from the same weights. Drivers are young here; who opens a device with matrix units asks this first.
+ */
+import { encodeSafetensorsHeader, f32ToF16Bits, openSafetensors } from '../checkpoint/index.js';
+import { bytesSource } from '../checkpoint/source.js';
+import type { Gpu } from '../gpu/gpu.js';
+import { cast, type Tensor } from '../gpu/graph.js';
+import { createPlan, record } from '../gpu/plan.js';
+import { attention } from '../ops/attention.js';
+import { conv2d } from '../ops/conv2d.js';
+import { add, addPerImage, silu } from '../ops/elementwise.js';
+import { matmul } from '../ops/matmul.js';
+import { blendOf } from '../soup/blend.js';
+import { createParameters, type WeightScope } from '../soup/parameters.js';
+
+export interface MatrixUnitsResult {
+  readonly name: string;
+  /** |a - b| / |b| in the L2 norm, b being what the other kernels have. */
+  readonly error: number;
+}
+
+/** Both round inputs to f16 and sum in f32; they differ by the order of sums and, in attention, by shares in f16. */
+export const MATRIX_UNITS_TOLERANCE = 2e-3;
+
+interface Case {
+  readonly name: string;
+  readonly weights: Readonly<Record<string, readonly number[]>>;
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  build(w: WeightScope): (x: Record<string, Tensor>) => Tensor;
+}
+
+function linear(rows: number, inner: number, columns: number): Case {
+  return {
+    name: `matmul ${rows} x ${inner} x ${columns}`,
+    weights: { weight: [columns, inner], bias: [columns] },
+    inputs: { x: [1, rows, inner], r: [1, rows, columns] },
+    build(w) {
+      const [weight, bias] = [w.matrix('weight', columns, inner), w.vector('bias', [columns])];
+      return ({ x, r }) => add(r!, silu(matmul(x!, weight, bias)));
+    },
+  };
+}
+
+interface Window {
+  readonly stride?: number;
+  readonly padding?: readonly [number, number, number, number];
+  readonly upsampleTo?: readonly [number, number];
+}
+
+function convolution(shape: readonly [number, number, number, number], columns: number, window: Window = {}): Case {
+  const [images, , , channels] = shape;
+  return {
+    name: `conv2d ${shape.join(' x ')} -> ${columns} ${JSON.stringify(window)}`,
+    weights: { weight: [columns, channels, 3, 3], bias: [columns] },
+    inputs: { x: shape, shift: [images, columns] },
+    build(w) {
+      const [weight, bias] = [w.matrix('weight', columns, channels, 3), w.vector('bias', [columns])];
+      return ({ x, shift }) => addPerImage(conv2d(x!, weight, bias, window), shift!);
+    },
+  };
+}
+
+function attending(images: number, queries: number, keys: number, heads: number, headWidth: number): Case {
+  const channels = heads * headWidth;
+  return {
+    name: `attention ${images} x ${queries} x ${keys}, ${heads} heads of ${headWidth}`,
+    weights: {},
+    inputs: { q: [images, queries, channels], k: [images, keys, channels], v: [images, keys, channels] },
+    build:
+      () =>
+      ({ q, k, v }) =>
+        attention(q!, k!, v!, { heads }),
+  };
+}
+
+/** Every tile, ragged edges, splits of the inner dimension, widths that are not divisible by 4, every padding. */
+const CASES: readonly Case[] = [
+  linear(1, 32, 1),
+  linear(130, 64, 70),
+  linear(200, 320, 323),
+  linear(77, 1024, 320),
+  linear(128, 2560, 1280),
+  linear(4096, 96, 1280),
+  linear(2500, 96, 520),
+  convolution([2, 9, 7, 32], 33),
+  convolution([1, 16, 16, 64], 64, { stride: 2 }),
+  convolution([1, 9, 9, 64], 32, { stride: 2, padding: [0, 1, 1, 0] }),
+  convolution([2, 8, 8, 96], 128, { upsampleTo: [16, 16] }),
+  convolution([1, 5, 6, 32], 4, { upsampleTo: [9, 13] }),
+  convolution([2, 64, 64, 32], 320),
+  attending(1, 1, 1, 1, 8),
+  attending(2, 70, 77, 2, 40),
+  attending(1, 300, 300, 3, 64),
+  attending(1, 65, 129, 2, 160),
+  attending(2, 33, 260, 4, 24),
+  attending(1, 96, 96, 1, 512),
+];
+
+/** Numbers that repeat, in [-1, 1), larger ones in between: the running maximum of attention has to grow late, too. */
+function numbers(count: number, seed: number): Float32Array {
+  let state = seed >>> 0;
+  return Float32Array.from({ length: count }, (_, i) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state / 2 ** 31 - 1) * (i % 4099 > 4000 ? 6 : 1);
+  });
+}
+
+const countOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+async function weightsOf({ weights }: Case) {
+  const tensors = Object.entries(weights).map(([name, shape]) => ({ name, dtype: 'F16' as const, shape }));
+  const { header, size } = encodeSafetensorsHeader(tensors, {});
+  const file = new Uint8Array(size);
+  file.set(header);
+  let at = header.length;
+  for (const [i, { shape }] of tensors.entries()) {
+    const fan = Math.sqrt(countOf(shape.slice(1)));
+    const halves = Uint16Array.from(numbers(countOf(shape), 7 + i), (x) => f32ToF16Bits(x / fan));
+    file.set(new Uint8Array(halves.buffer), at);
+    at += halves.byteLength;
+  }
+  return openSafetensors(bytesSource(file, 'matrix units check'));
+}
+
+async function run(gpu: Gpu, one: Case): Promise<Float32Array> {
+  const blend = blendOf([await weightsOf(one)]);
+  const parameters = createParameters(gpu, blend);
+  try {
+    const forward = one.build(parameters.scope);
+    await parameters.load(blend);
+    const plan = createPlan(
+      gpu,
+      record(gpu, one.inputs, (x) => ({
+        y: forward(Object.fromEntries(Object.entries(x).map(([name, t]) => [name, cast(t, gpu.precision)]))),
+      })),
+      one.name,
+    );
+    const entries = Object.entries(one.inputs).map(([name, shape], i) => [name, numbers(countOf(shape), 99 + i)]);
+    try {
+      return (await plan.run(Object.fromEntries(entries))).y!;
+    } finally {
+      plan.destroy();
+    }
+  } finally {
+    parameters.destroy();
+  }
+}
+
+/** Compares, case by case. Stops at the first that is wrong unless `all` is wanted. */
+export async function checkMatrixUnits(gpu: Gpu, { all = false } = {}): Promise<MatrixUnitsResult[]> {
+  const results: MatrixUnitsResult[] = [];
+  for (const one of CASES) {
+    const expected = await run({ ...gpu, matrixUnits: false }, one);
+    const found = await run(gpu, one);
+    const error = l2(found.map((x, i) => x - expected[i]!)) / l2(expected);
+    results.push({ name: one.name, error });
+    if (!all && !(error <= MATRIX_UNITS_TOLERANCE)) break;
+  }
+  return results;
+}
+
+const l2 = (values: Float32Array): number => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));

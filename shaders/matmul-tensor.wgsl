@@ -1,0 +1,41 @@
+// y = activation(x · wᵀ + bias + shift) + residual on the matrix units.
+// Uses tensor-tile.wgsl.
+//
+//   x             (rows, inner)             f16, or f32 that is rounded to f16 as it is fetched
+//   bias          (columns)
+//   shift         (images, columns)         one row per image, the image being row / rows_per_image
+//   residual, y   (rows, columns)
+
+struct Params {
+  has_bias: u32,
+  has_shift: u32,
+  has_residual: u32,
+  rows: u32,
+  columns: u32,
+  inner: u32,
+  split: u32,
+  rows_per_image: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<XEight>;
+@group(0) @binding(2) var<storage, read_write> w: array<vec4u>;
+@group(0) @binding(3) var<storage, read> bias: array<BiasVec>;
+@group(0) @binding(4) var<storage, read> shift: array<ShiftVec>;
+@group(0) @binding(5) var<storage, read> residual: array<ResidualVec>;
+@group(0) @binding(6) var<storage, read_write> y: array<YVec>;
+
+var<private> row_at: array<u32, X_SLOTS>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  tile(group, thread);
+}
+
+fn begin_row(slot: u32, row: u32) {
+  row_at[slot] = row * params.inner / 8;
+}
+
+fn x_chunk(slot: u32, k: u32) -> vec4u {
+  return x_halves(x[row_at[slot] + k / 8]);
+}

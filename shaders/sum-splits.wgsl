@@ -1,0 +1,49 @@
+// y = activation(Σ x + bias + shift) + residual: the sums of a product whose inner dimension was split (tensor-tile.wgsl).
+//
+//   x             (splits, rows, columns)
+//   bias          (columns)
+//   shift         (images, columns)         one row per image, the image being row / rows_per_image
+//   residual, y   (rows, columns)
+//
+// One thread per vector of y.
+
+struct Params {
+  has_bias: u32,
+  has_shift: u32,
+  has_residual: u32,
+  columns: u32,
+  size: u32,
+  splits: u32,
+  per_image: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<XVec>;
+@group(0) @binding(2) var<storage, read> bias: array<BiasVec>;
+@group(0) @binding(3) var<storage, read> shift: array<ShiftVec>;
+@group(0) @binding(4) var<storage, read> residual: array<ResidualVec>;
+@group(0) @binding(5) var<storage, read_write> y: array<YVec>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 256 + id.x;
+  if (i >= params.size) {
+    return;
+  }
+  var value = Vec(x[i]);
+  for (var split = 1u; split < params.splits; split++) {
+    value += Vec(x[split * params.size + i]);
+  }
+  let column = i % params.columns;
+  if (params.has_bias != 0) {
+    value += Vec(bias[column]);
+  }
+  if (params.has_shift != 0) {
+    value += Vec(shift[i / params.per_image * params.columns + column]);
+  }
+  value = activate_vec(ACTIVATION, value);
+  if (params.has_residual != 0) {
+    value += Vec(residual[i]);
+  }
+  y[i] = to_y_vec(value);
+}

@@ -1,0 +1,184 @@
+/**
+ * Stable Diffusion 2.1 at its own size, with random weights: a step of the UNet, a decode, a large product. No files are
+ * needed. Prints JSON, and with --profile where the time goes, kernel by kernel.
+ *
+ *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--no-matrix-units] [--precision f32|f16]
+ */
+import { parseArgs } from 'node:util';
+import { adapterName } from '../../packages/cli/dist/gpu.js';
+import { openGpu } from '../../packages/cli/dist/index.js';
+import { Usage } from '../../packages/core/dist/gpu/flags.js';
+import { createPlan, record } from '../../packages/core/dist/gpu/plan.js';
+import {
+  blendOf,
+  encodeSafetensorsHeader,
+  openSafetensors,
+  parseUNetConfig,
+  parseVaeConfig,
+} from '../../packages/core/dist/index.js';
+import { unet } from '../../packages/core/dist/model/unet.js';
+import { vaeDecoder } from '../../packages/core/dist/model/vae.js';
+import { matmul } from '../../packages/core/dist/ops/matmul.js';
+import { createParameters } from '../../packages/core/dist/soup/parameters.js';
+import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    profile: { type: 'boolean', default: false },
+    'no-matrix-units': { type: 'boolean', default: false },
+    precision: { type: 'string', default: 'auto' },
+    runs: { type: 'string', default: '20' },
+  },
+});
+
+/** Halves of the size that weights have, both signs, the same for every tensor: made as they are read. */
+function randomSource(/** @type {Uint8Array} */ header, /** @type {number} */ size) {
+  const pattern = new Uint16Array(1 << 20);
+  let state = 1;
+  for (let i = 0; i < pattern.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    // 2^-8 to 2^-5
+    pattern[i] = ((state >>> 16) & 0x83ff) | (0x1c00 + ((state >>> 8) % 3) * 0x400);
+  }
+  const bytes = new Uint8Array(pattern.buffer);
+  return {
+    name: 'random weights',
+    size,
+    async readInto(/** @type {Uint8Array} */ target, /** @type {number} */ offset) {
+      for (let at = 0; at < target.length; ) {
+        const from = offset + at;
+        if (from < header.length) {
+          const part = header.subarray(from, from + target.length - at);
+          target.set(part, at);
+          at += part.length;
+        } else {
+          const part = bytes.subarray((from - header.length) % bytes.length).subarray(0, target.length - at);
+          target.set(part, at);
+          at += part.length;
+        }
+      }
+    },
+  };
+}
+
+async function randomWeights(/** @type {import('../../packages/core/dist/index.js').TensorSpec[]} */ tensors) {
+  const { header, size } = encodeSafetensorsHeader(tensors, { format: 'pt' });
+  return openSafetensors(randomSource(header, size));
+}
+
+/** A network with its weights on the GPU. */
+async function network(gpu, build, shapes) {
+  const weights = await randomWeights(namesOf(build));
+  const blend = blendOf([weights]);
+  const parameters = createParameters(gpu, blend);
+  const forward = build(parameters.scope);
+  const begun = performance.now();
+  await parameters.load(blend);
+  const loadMs = performance.now() - begun;
+  const plan = createPlan(gpu, record(gpu, shapes, forward), 'benchmark');
+  const inputs = Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => {
+      const count = shape.reduce((a, b) => a * b, 1);
+      return [name, Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898) * 2)];
+    }),
+  );
+  return { plan, inputs, parameters, loadMs };
+}
+
+const median = (/** @type {number[]} */ values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** Kernels by what they take together. */
+function summary(times) {
+  const rows = new Map();
+  for (const { kernel, shape, beginMs, endMs } of times) {
+    const key = `${kernel} [${shape.join(', ')}]`;
+    const row = rows.get(key) ?? { kernel: key, count: 0, ms: 0 };
+    row.count++;
+    row.ms += endMs - beginMs;
+    rows.set(key, row);
+  }
+  return [...rows.values()].sort((a, b) => b.ms - a.ms);
+}
+
+async function measure(name, gpu, build, shapes, flop) {
+  const { plan, inputs, parameters, loadMs } = await network(gpu, build, shapes);
+  const compiling = performance.now();
+  await plan.run(inputs);
+  const firstMs = performance.now() - compiling;
+  for (let i = 0; i < 5; i++) await plan.run(inputs);
+  const times = [];
+  for (let i = 0; i < Number(options.runs); i++) {
+    const begun = performance.now();
+    await plan.run(inputs);
+    times.push(performance.now() - begun);
+  }
+  const profile = await plan.profile(inputs);
+  const gpuMs = profile.at(-1).endMs;
+  const busyMs = profile.reduce((sum, { beginMs, endMs }) => sum + endMs - beginMs, 0);
+  const ms = median(times);
+  const out = await plan.run(inputs);
+  const first = Object.values(out)[0];
+  const row = {
+    ...{ name, ms, fastestMs: Math.min(...times), firstMs, loadMs, kernels: profile.length, gpuMs, busyMs },
+    ...{ tflops: flop / ms / 1e9, finite: first.every(Number.isFinite), bytes: parameters.bytes },
+  };
+  console.log(JSON.stringify(row));
+  if (options.profile) {
+    for (const { kernel, count, ms } of summary(profile).slice(0, 45)) {
+      console.log(`${ms.toFixed(3).padStart(9)} ms  ${String(count).padStart(3)} x ${kernel}`);
+    }
+  }
+  plan.destroy();
+  parameters.destroy();
+  for (const buffer of gpu.activations.splice(0)) gpu.destroyBuffer(buffer);
+}
+
+/** y = x · wᵀ, both n x n, on data that lies on the GPU. */
+async function product(gpu, /** @type {number} */ n, repeat = 20) {
+  const width = gpu.matrixUnits ? 32 : 4;
+  const make = (/** @type {number} */ bytes) =>
+    gpu.createBuffer(bytes, Usage.STORAGE | Usage.COPY_DST, 'benchmark operand');
+  const halves = Uint16Array.from({ length: n * n }, (_, i) => 0x2c00 + ((i * 2654435761) % 1024) + (i & 1) * 0x8000);
+  const [x, w] = [make(n * n * 2), make(n * n * 2 + 128 * 64)];
+  for (const buffer of [x, w]) gpu.device.queue.writeBuffer(buffer, 0, halves);
+  const recording = record(gpu, { done: [4] }, ({ done }) => {
+    const graph = done.storage.graph;
+    const input = { shape: [n, n], storage: { type: 'f16', elements: n * n, graph, buffer: x, label: 'x' } };
+    const data = { shape: [n, n], storage: { type: 'f16', elements: n * n, buffer: w, label: 'w' } };
+    for (let i = 0; i < repeat; i++) matmul(input, { data, rows: n, inner: n, kernel: 1, width, packed: true });
+    return { done };
+  });
+  const plan = createPlan(gpu, recording, 'product');
+  const done = new Float32Array(4);
+  for (let i = 0; i < 5; i++) await plan.run({ done });
+  const profile = (await plan.profile({ done })).filter(({ kernel }) => kernel !== 'cast');
+  const ms = median(profile.map(({ beginMs, endMs }) => endMs - beginMs));
+  console.log(JSON.stringify({ name: `matmul ${n}^3`, ms, tflops: (2 * n ** 3) / ms / 1e9 }));
+  plan.destroy();
+}
+
+const matrixUnits = options['no-matrix-units'] ? false : process.env.FORCE ? true : undefined;
+const { gpu, adapter } = await openGpu({ precision: options.precision, matrixUnits });
+console.log(JSON.stringify({ adapter: adapterName(adapter), precision: gpu.precision, matrixUnits: gpu.matrixUnits }));
+const wants = (/** @type {string} */ name) => new RegExp(options.only, 'i').test(name);
+
+if (wants('matmul')) await product(gpu, 4096);
+if (wants('unet')) {
+  const config = parseUNetConfig({ ...UNET_CONFIG, sample_size: 64 });
+  const shapes = { sample: [2, 64, 64, 4], timestep: [2], context: [2, 77, 1024] };
+  const build = (w) => {
+    const forward = unet(w, config);
+    return ({ sample, timestep, context }) => ({ y: forward(sample, timestep, context) });
+  };
+  await measure('UNet step, batch 2, 64 x 64', { ...gpu, residual: 'f32' }, build, shapes, 1608e9);
+}
+if (wants('vae')) {
+  const config = parseVaeConfig(VAE_CONFIG);
+  const build = (w) => {
+    const forward = vaeDecoder(w, config);
+    return ({ latents }) => ({ y: forward(latents) });
+  };
+  await measure('VAE decode 512 px', gpu, build, { latents: [1, 64, 64, 4] }, 2515e9);
+}
+process.exit(0);
