@@ -1,6 +1,6 @@
 /** Runs the command line, in this process from its sources or as a process of its own from its build. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../../packages/cli/src/run.ts';
@@ -65,7 +65,28 @@ export function startSoup(
   return { child, result, ended };
 }
 
+/** Files that run side by side want it at once: one builds, the others wait. */
+const BUILDING = join(ROOT, 'node_modules/.building-cli');
+const LONGEST_BUILD_MS = 180_000;
+
 export function buildCli(): void {
+  for (const end = Date.now() + LONGEST_BUILD_MS; ; Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)) {
+    try {
+      mkdirSync(BUILDING);
+      break;
+    } catch (error) {
+      // What a killed process left is taken over after a while.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || Date.now() > end) break;
+    }
+  }
+  try {
+    buildWhatChanged();
+  } finally {
+    rmSync(BUILDING, { recursive: true, force: true });
+  }
+}
+
+function buildWhatChanged(): void {
   const newest = (folder: string): number =>
     Math.max(...readdirSync(folder, { recursive: true }).map((name) => statSync(join(folder, String(name))).mtimeMs));
   for (const name of ['core', 'cli']) {
