@@ -35,8 +35,8 @@ describe('kitchen', () => {
 
          prompt    red apple
          negative  none                                        no picture yet
-         seed      42           steps     20
-         sampler   own          guidance  7
+         seed      42                 steps     20
+         sampler   own                guidance  7
 
 
 
@@ -63,8 +63,8 @@ describe('kitchen', () => {
                                                          ..:--=++**#%%@
          prompt    red apple                             ..:--=++**#%%@
          negative  none
-         seed      42           steps     20
-         sampler   own          guidance  7
+         seed      42                 steps     20
+         sampler   own                guidance  7
 
         .:=+*#@
         .:=+*#@
@@ -89,8 +89,8 @@ describe('kitchen', () => {
          = 0.6 noto + 0.4 ink      sum 1.00       on its way
          prompt    red apple
          negative  none
-         seed      42      steps     20
-         sampler   own     guidance  7
+         seed      42       steps     20
+         sampler   own      guidance  7
 
        ━━━━──────────── drawing a sketch, step 1 of 4, 0.9 s left
        llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 1
@@ -127,8 +127,8 @@ describe('kitchen', () => {
          = 0.6 noto…  sum 1.10, scaled to 1    ..:--=++**#%%@
          prompt    red apple                   ..:--=++**#%%@
          negative  none                        ..:--=++**#%%@
-         seed      42      steps     20        ..:--=++**#%%@
-         sampler   own     guidance  7       an earlier soup · 1…
+         seed      42       steps     20       ..:--=++**#%%@
+         sampler   own      guidance  7      an earlier soup · 1…
                                              /pictures/apple.png
        ready
        llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
@@ -153,11 +153,27 @@ describe('kitchen', () => {
          = 0.6 noto + 0.4 ink      sum 1.00
          prompt    red apple
          negative  none
-         seed      42      steps     20
-         sampler   own     guidance  7
+         seed      42       steps     20
+         sampler   own      guidance  7
        ✕ unet: crossAttentionDim is [64] in noto but [768] in
          sd15.
        ←→ turn  space on/off  0-9 type  = equal  ? all keys"
+    `);
+  });
+
+  test('with a shard that does not fit, while others are drawn', () => {
+    const state = acted(
+      ready({ size: SMALL, shards: [...SHARDS, shard('sd15')] }),
+      engine({ type: 'inspected', found: [{ id: 'sd15', problem: 'another architecture' }] }),
+      engine({ type: 'work', work: { phase: 'drawing', effort: 'full', done: 7, total: 20, queue: 0 } }),
+      { type: 'move', by: 4 },
+    );
+    expect(frameOf(state).split('\n').slice(-3)).toMatchInlineSnapshot(`
+      [
+        " ━━━━━━────────── drawing, step 7 of 20, 4.1 s left",
+        " ✕ another architecture",
+        " ←→ turn  space on/off  0-9 type  = equal  ? all keys",
+      ]
     `);
   });
 
@@ -186,8 +202,8 @@ describe('kitchen', () => {
          Space puts a shard into the soup.
        ▸ prompt    red apple
          negative  none
-         seed      42      steps     20         no picture yet
-         sampler   own     guidance  7
+         seed      42       steps     20        no picture yet
+         sampler   own      guidance  7
 
 
 
@@ -208,8 +224,8 @@ describe('kitchen', () => {
          Space puts a shard into the soup.
          prompt    red apple
          negative  none
-         seed      42      steps     20
-         sampler   own     guidance  7
+         seed      42       steps     20
+         sampler   own      guidance  7
        ready
        llvmpipe · f16 · 32.0 MiB · 0.31 s/step · queue 0
        ←→ turn  space on/off  0-9 type  = equal  ? all keys"
@@ -228,8 +244,8 @@ describe('kitchen', () => {
          = 1 evil                  sum 1.00
          prompt    red apple
          negative  none
-         seed      42      steps     20         no picture yet
-         sampler   own     guidance  7
+         seed      42       steps     20        no picture yet
+         sampler   own      guidance  7
 
 
 
@@ -622,8 +638,8 @@ test('a console without these characters gets others', () => {
          = 0.6 noto + 0.4 ink      sum 1.00    ..:--=++**#%%@
          prompt    red apple                   ..:--=++**#%%@
          negative  none                        ..:--=++**#%%@
-         seed      42      steps     20        ..:--=++**#%%@
-         sampler   own     guidance  7       picture - 1.3 s
+         seed      42       steps     20       ..:--=++**#%%@
+         sampler   own      guidance  7      picture - 1.3 s
                                              /pictures/apple.png
        ready
        llvmpipe - f16 - 32.0 MiB - 0.31 s/step - queue 0

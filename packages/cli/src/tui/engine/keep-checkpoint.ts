@@ -13,14 +13,20 @@ export async function keepCheckpoint(task: KeepTask, env: Io['env'], { tell, sig
   const { run } = await import('../../run.js');
   const { folder } = task;
   let [answer, said] = ['', ''];
-  const working = (): void =>
-    tell({ type: 'work', work: { phase: 'writing', part: folder, done: 0, total: 0, queue } });
+  const working = (): void => {
+    const percent = /(\d+)%/.exec(said)?.[1];
+    const amount = percent === undefined ? { done: 0, total: 0 } : { done: Number(percent), total: 100 };
+    tell({ type: 'work', work: { phase: 'writing', ...amount, queue, ...(said && { words: said }) } });
+  };
   const stdout = {
     write(text: string) {
       answer += text;
     },
   };
+  // As to a terminal, it tells where it stands several times a second.
   const stderr = {
+    isTTY: true,
+    columns: 200,
     write(text: string) {
       said = stripVTControlCharacters(text).trim() || said;
       working();

@@ -66,6 +66,8 @@ export interface Work {
   readonly total: number;
   /** What bytes are of: "UNet". */
   readonly part?: string;
+  /** What a command says itself of where it stands; `done` and `total` are its percents then. */
+  readonly words?: string;
   /** What waits for its turn. */
   readonly queue: number;
 }

@@ -12,21 +12,25 @@ export interface FieldsProps {
 }
 
 const LABEL_COLUMNS = 12;
+/** Of steps and guidance, which are never long. */
+const SHORT_COLUMNS = 5;
+/** As wide as the largest seed. */
+const WIDEST_FIRST = LABEL_COLUMNS + 22;
 
 export function Fields({ state, width }: FieldsProps) {
-  const half = Math.floor(width / 2);
+  const first = Math.min(WIDEST_FIRST, width - LABEL_COLUMNS - SHORT_COLUMNS);
   const row = (field: Field, columns: number) => <FieldView key={field} {...{ state, field }} width={columns} />;
   return (
     <Box flexDirection="column" width={width}>
       {row('prompt', width)}
       {row('negative', width)}
       <Box>
-        {row('seed', half)}
-        {row('steps', width - half)}
+        {row('seed', first)}
+        {row('steps', width - first)}
       </Box>
       <Box>
-        {row('sampler', half)}
-        {row('guidance', width - half)}
+        {row('sampler', first)}
+        {row('guidance', width - first)}
       </Box>
     </Box>
   );

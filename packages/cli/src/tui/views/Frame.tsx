@@ -106,6 +106,7 @@ function RestLine({ state }: { readonly state: State }) {
 }
 
 function workText({ work, secondsPerStep }: State): string {
+  if (work?.words) return printable(work.words);
   const { phase, part, done, total, effort } = work!;
   const steps = phase === 'drawing' || phase === 'decoding';
   const left = phase === 'drawing' && secondsPerStep ? [`${formatSeconds(secondsPerStep * (total - done))} left`] : [];
@@ -133,7 +134,9 @@ export function MachineLine({ state, width }: { readonly state: State; readonly 
   const { glyphs } = useTheme();
   const { machine, memory, secondsPerStep, work, notice } = state;
   // While the line above tells of the work, there is no other place for this.
-  if (work && notice) return <Words {...notice} width={width} rows={1} />;
+  const problem = focusedProblem(state);
+  const said = notice ?? (problem === undefined ? undefined : ({ kind: 'problem', text: problem } as const));
+  if (work && said) return <Words {...said} width={width} rows={1} />;
   const gap = ` ${glyphs.dot} `;
   const facts = [
     ...(machine ? [machine.precision] : []),
