@@ -65,7 +65,7 @@ export {
 } from './pipeline/generate.js';
 export { type LoadModelOptions, loadModel, type Model } from './pipeline/model.js';
 export * from './recipe/index.js';
-export { a1111Name, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
+export { a1111Name, randn, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export * from './search/index.js';
 export { type Blend, blendOf, checkBlend, type ResultType } from './soup/blend.js';
 export { blockPresets } from './soup/block-presets.js';
