@@ -127,15 +127,20 @@ export interface FidelityPath {
   readonly image: Image;
 }
 
-/**
- * One picture of the ensemble, with the residual at every call of the network: there where sampling goes. `blocksAt` are
- * calls, counted from 0, at which every block is looked at as well.
- */
+export interface PathOptions {
+  /** Calls of the network, counted from 0, at which blocks are looked at as well. */
+  readonly blocksAt?: readonly number[];
+  /** Which blocks; all by default. */
+  readonly blocks?: readonly string[];
+  readonly onStep?: (step: PathStep) => void;
+}
+
+/** One picture of the ensemble, with the residual at every call of the network: there where sampling goes. */
 export async function fidelityPath(
   model: Model,
   networks: Networks,
   request: GenerateRequest,
-  { blocksAt = [], onStep }: { readonly blocksAt?: readonly number[]; readonly onStep?: () => void } = {},
+  { blocksAt = [], blocks = networks.blocks, onStep }: PathOptions = {},
 ): Promise<FidelityPath> {
   const steps: PathStep[] = [];
   const unet: UNet = {
@@ -153,9 +158,10 @@ export async function fidelityPath(
       const soup = await ask(networks.soup, question);
       const base = await ask(networks.base, question);
       const [residual] = compared(last(results.output), soup, base, 1);
-      const blocks = blocksAt.includes(steps.length) && (await blockResiduals(networks, question));
-      steps.push({ timestep: timesteps[0]!, ...residual!, ...(blocks && { blocks }) });
-      onStep?.();
+      const souped = blocksAt.includes(steps.length) && (await blockResiduals(networks, question, blocks));
+      const step = { timestep: timesteps[0]!, ...residual!, ...(souped && { blocks: souped }) };
+      steps.push(step);
+      onStep?.(step);
       return results;
     },
   };
