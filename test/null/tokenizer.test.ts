@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CheckpointError } from '../../packages/core/src/errors.ts';
 import { createTokenizer, type TokenizerFiles } from '../../packages/core/src/model/tokenizer.ts';
+import { cpuTime } from '../support/cpu-time.ts';
 import { PANTRY, REFERENCE } from '../support/files.ts';
 
 interface Case {
@@ -149,9 +150,9 @@ describe('odd prompts', () => {
     ['special tokens', '<|endoftext|>'.repeat(7700)],
     ['marks', `e${'\u0301'.repeat(100_000)}`],
   ])('100,000 characters of %s take no time', (_, prompt) => {
-    const start = performance.now();
+    const start = cpuTime();
     expect(tokenizer.encode(prompt).ids.length).toBe(32);
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(cpuTime() - start).toBeLessThan(5000);
   });
 });
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { JsonReader, parseConfigJson } from '../../../packages/core/src/checkpoint/json.ts';
 import { ConfigError } from '../../../packages/core/src/errors.ts';
+import { cpuTime } from '../../support/cpu-time.ts';
 
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value));
 const failing = (text: string) =>
@@ -113,9 +114,9 @@ describe('skip', () => {
 
   it('keeps nothing of 30 MB of empty objects, and is quick', () => {
     const reader = failing(`[${'{},'.repeat(10_000_000)}{}]`);
-    const start = performance.now();
+    const start = cpuTime();
     reader.skip();
     reader.end();
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(cpuTime() - start).toBeLessThan(5000);
   });
 });

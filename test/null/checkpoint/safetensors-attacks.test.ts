@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openSafetensors } from '../../../packages/core/src/checkpoint/safetensors.ts';
 import { CheckpointError } from '../../../packages/core/src/errors.ts';
+import { cpuTime } from '../../support/cpu-time.ts';
 import { FILE, latin1, rejection, safetensorsFile, source } from '../../support/safetensors.ts';
 
 const U8 = '{"dtype":"U8","shape":[1],"data_offsets":[0,1]}';
@@ -200,9 +201,9 @@ const UNSAFE = /[\x00-\x1f\x7f-\x9f\u2028\u202e]/;
 
 describe('an attack', () => {
   it.each(ALL)('$what', async ({ file, says, byte, tensor }) => {
-    const start = performance.now();
+    const start = cpuTime();
     const error = await rejection(openSafetensors(source(file)));
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(cpuTime() - start).toBeLessThan(5000);
     expect(error).toBeInstanceOf(CheckpointError);
     const { message, facts, exitCode } = error as CheckpointError;
     expect(message).toContain(`${FILE}: `);

@@ -9,6 +9,7 @@ import {
   type TensorSpec,
 } from '@diffusion-soup/core';
 import { describe, expect, it } from 'vitest';
+import { cpuTime } from '../../support/cpu-time.ts';
 import { latin1, rejection, source } from '../../support/safetensors.ts';
 import { clipConfig, layoutOf, SMALL1, SMALL2, shapesOf, unetConfig, vaeConfig } from '../../support/sd-models.ts';
 import { hollowFile, specsOf } from '../../support/sd-shapes.ts';
@@ -224,9 +225,9 @@ describe('names', () => {
       for (let i = 0; i < 1e5; i++) if (!tensors.has(name(i))) tensors.set(name(i), [128, 128, 1, 1]);
     };
     const file = changed(junk);
-    const start = performance.now();
+    const start = cpuTime();
     expect(await rejection(openSingleFile(file))).toBeInstanceOf(SoupError);
-    expect(performance.now() - start).toBeLessThan(3000);
+    expect(cpuTime() - start).toBeLessThan(3000);
   });
 
   it('100,000 of an averaged copy are left out', async () => {

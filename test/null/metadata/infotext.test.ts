@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseInfotext, writeInfotext } from '../../../packages/core/src/metadata/infotext.ts';
+import { cpuTime } from '../../support/cpu-time.ts';
 
 const settings = { Steps: 20, Sampler: 'Euler', 'CFG scale': 7.5, Seed: 42, Size: '512x512' };
 
@@ -87,8 +88,8 @@ describe('parseInfotext', () => {
   });
 
   it('takes linear time on hostile lines', () => {
-    const begun = performance.now();
+    const begun = cpuTime();
     for (const piece of ['a:"a', 'a', ':', ',a:"', '"\\', 'a: "x', '\n']) parseInfotext(piece.repeat(300_000));
-    expect(performance.now() - begun).toBeLessThan(5_000);
+    expect(cpuTime() - begun).toBeLessThan(5_000);
   });
 });
