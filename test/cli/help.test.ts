@@ -4,7 +4,7 @@ import { samplerNames } from '@diffusion-soup/core';
 import { describe, expect, test } from 'vitest';
 import { soup } from '../support/cli.ts';
 
-const COMMANDS = ['generate', 'merge', 'add', 'remove', 'verify', 'pantry', 'conformance', 'doctor', 'demo'];
+const COMMANDS = ['generate', 'merge', 'add', 'remove', 'verify', 'pantry', 'lab', 'conformance', 'doctor', 'demo'];
 
 describe('help', () => {
   test('without arguments names every command', async () => {
@@ -21,6 +21,16 @@ describe('help', () => {
     expect(stdout).toContain(`Usage: soup ${command}`);
     expect(stdout).toMatch(new RegExp(`Examples:\n  soup ${command}`));
     expect((await soup(['help', command])).stdout).toBe(stdout);
+  });
+
+  test.each([
+    ['search', 'greedy'],
+    ['search', 'weights'],
+    ['lab', 'fidelity'],
+  ])('%s %s explains itself, with its defaults', async (...words) => {
+    const { code, stdout, stderr } = await soup([...words, '--help']);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/--seed <number> .*\(default:\s+\d+\)/s);
   });
 
   test('every line fits', async () => {

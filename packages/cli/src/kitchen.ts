@@ -135,8 +135,8 @@ export async function openKitchen(order: Order, output: Output): Promise<Kitchen
         model !== base && !ingredients.some(({ path }) => path === model.path) && all.indexOf(model) === i,
     );
     const results = await loras(order.loras);
-    const { ingredients: _, base: __, out: ___, ...settings } = order;
-    const recipe = recipeOf(ingredients, base?.path, settings);
+    const { ingredients: _, base: __, out: ___, ensemble, ...settings } = order;
+    const recipe: Recipe = { ...recipeOf(ingredients, base?.path, settings), ...(ensemble && { ensemble }) };
     const open = openRecipe(order, ingredients, base, lenders, results);
     const title = formula(recipe);
     return { order, ingredients, ...(base && { base }), sources, lenders, loras: results, open, recipe, title, close };

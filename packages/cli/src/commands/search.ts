@@ -82,7 +82,10 @@ names them in dependsOn.`,
           'where the noise is judged, as 200,500,800 (default: five of them)',
           parseTimesteps,
         )
-        .option('--seed <number>', 'of all noise, the same for every soup', parseSeed, 0n)
+        // Commander writes defaults as JSON, which has no bigints.
+        .addOption(
+          new Option('--seed <number>', 'of all noise, the same for every soup').argParser(parseSeed).default(0n, '0'),
+        )
         .option('--steps <number>', 'of pictures that candidates draw', wholeNumber(1, 1000), 20)
         .option('--size <WxH>', 'pixels (default: what the model was trained on)', parseSize)
         .option('--budget <number>', 'the most soups to score', wholeNumber(1, 100_000))

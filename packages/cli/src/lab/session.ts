@@ -60,7 +60,7 @@ export function withLabFlags(command: Command, { prompts, seeds, steps }: LabDef
     )
     .option('-p, --prompt <text>', 'instead of those: a prompt; may be given again', collect)
     .option('--seeds <number>', 'pictures of each prompt, from different noise', wholeNumber(1, 1000), seeds)
-    .option('-s, --seed <number>', 'the first of them', parseSeed, 42n)
+    .addOption(new Option('-s, --seed <number>', 'the first of them').argParser(parseSeed).default(42n, '42'))
     .option('--steps <number>', 'denoising steps of a picture', wholeNumber(1, 1000), steps)
     .option('-g, --guidance <number>', 'how closely to follow the prompt', parseNumber, 4)
     .option('--sampler <name>', "how noise is taken away (default: the model's own)")
