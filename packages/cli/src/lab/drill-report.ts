@@ -73,7 +73,7 @@ export function drillReport(lab: Lab, findings: DrillFindings, extra: string) {
   });
   const report: Report = {
     ...{ type: 'soup-lab', kind: 'drill', title: `Learning and unlearning: ${lab.kitchen.title}` },
-    summary: inWords(influence, proof),
+    summary: inWords(influence, proof, lab.prompts.length),
     ...{ command: lab.command(extra), setup: lab.setup(), sections, data },
   };
   return { report, csv: csvRows(lab, findings, names) };
@@ -115,7 +115,7 @@ const changeTable = (findings: DrillFindings, count: number): number[][] =>
     return range(count).map((model) => 100 * (mean(after[model]!) / mean(before[model]!) - 1));
   });
 
-function inWords(influence: readonly Influence[], proof: LedgerDrill | undefined): string[] {
+function inWords(influence: readonly Influence[], proof: LedgerDrill | undefined, prompts: number): string[] {
   const sorted = [...influence].sort((a, b) => b.pixels.mean - a.pixels.mean);
   const exact = proof?.removals.every(({ removed, never, added }) => removed === never && added === proof.whole);
   const unlearned = influence.filter(({ own }) => own.low > 0);
@@ -133,7 +133,8 @@ function inWords(influence: readonly Influence[], proof: LedgerDrill | undefined
     `Leaving ${sorted[0]!.name} out changes pictures most (${shortNumber(sorted[0]!.pixels.mean)} steps of 255 on average), ` +
       `leaving ${sorted.at(-1)!.name} out changes them least (${shortNumber(sorted.at(-1)!.pixels.mean)}).`,
     `What a model draws is denoised worse without it, beyond chance (95 %), for: ${list(unlearned)}. What the others draw is ` +
-      `denoised better without it, beyond chance, for: ${list(helped)}.`,
+      `denoised better without it, beyond chance, for: ${list(helped)}. Of ${prompts} prompts; intervals of fewer than some ` +
+      'ten are narrower than they should be.',
     'Exact removal is about weights. It is not privacy: whoever has both soups can compute the model that was removed.',
   ];
 }

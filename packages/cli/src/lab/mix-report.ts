@@ -106,7 +106,7 @@ function inWords(lab: Lab, evenness: readonly { pair: string; unevenness: number
         `average) and least evenly between ${last.pair} (${shortNumber(last.unevenness)}).`;
   return [
     'What is drawn from the same noise by the models alone, by soups of two in steps, of three and of all.',
-    `${said} Of ${lab.prompts.length} prompts: to be looked at rather than counted.`,
+    `${said} ${lab.prompts.length === 1 ? 'One prompt' : `${lab.prompts.length} prompts`}: to be looked at rather than counted.`,
   ];
 }
 

@@ -1,5 +1,5 @@
 /** A report as one HTML page that needs nothing beside it: no script, charts and pictures within. */
-import type { Block, Report, ReportPicture } from '@diffusion-soup/core';
+import type { Block, Json, Report, ReportPicture } from '@diffusion-soup/core';
 import { escapeHtml } from '../batch/grid-html.js';
 import { chartSvg } from './chart.js';
 import { shortNumber } from './numbers.js';
@@ -23,7 +23,7 @@ p { max-width: 46rem; } figcaption, caption, .quiet { color: var(--quiet); } cap
 pre { white-space: pre-wrap; padding: .7rem 1rem; background: #8881; border-radius: 6px; font-size: 13px; }
 .wide { overflow-x: auto; margin: 1rem 0; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 table.numbers td, table.numbers th { padding: 3px 14px 3px 0; border-bottom: 1px solid var(--line); text-align: left; }
-table.numbers .n { text-align: right; } td + td { overflow-wrap: anywhere; } td { vertical-align: top; white-space: pre-line; }
+table.numbers .n { text-align: right; } td + td { overflow-wrap: anywhere; } td { vertical-align: top; }
 table.pictures { border-spacing: 6px; border-collapse: separate; } table.pictures th { font-weight: 500; max-width: 11rem; }
 table.pictures tbody th { text-align: right; padding-right: 6px; } table.pictures td.none { background: #8882; }
 img { display: block; background: #fff; border-radius: 3px; }
@@ -39,7 +39,7 @@ export async function reportHtml(report: Report, pictureOf: PictureOf): Promise<
     body.push(`<h2>${escapeHtml(section.title)}</h2>`);
     for (const block of section.blocks) body.push(await blockHtml(block, pictureOf));
   }
-  const facts = Object.entries(setup).map(([name, value]) => [name, typeof value === 'string' ? value : flat(value)]);
+  const facts = Object.entries(setup).flatMap(([name, value]) => factRows(name, value));
   body.push('<h2>How it was made</h2>', `<pre>${escapeHtml(command)}</pre>`);
   body.push(numbersHtml(['', ''], facts));
   return `<!doctype html>
@@ -54,9 +54,16 @@ ${body.join('\n')}
 `;
 }
 
-/** A list or a map in one line. */
-function flat(value: unknown): string {
-  if (Array.isArray(value)) return value.map(flat).join(value.some((item) => typeof item === 'object') ? '\n' : ', ');
+/** A row for a fact, or one for each map of a list. */
+function factRows(name: string, value: Json): string[][] {
+  const isList = Array.isArray(value) && value.some((item) => typeof item === 'object');
+  if (!isList) return [[name, flat(value)]];
+  return (value as readonly Json[]).map((item, i) => [i === 0 ? name : '', flat(item)]);
+}
+
+/** A list or a map in one line; of a map only what is called otherwise than "name" is named. */
+function flat(value: Json): string {
+  if (Array.isArray(value)) return value.map(flat).join(', ');
   if (typeof value !== 'object' || value === null) return String(value);
   return Object.entries(value)
     .map(([name, inner]) => (name === 'name' ? flat(inner) : `${name} ${flat(inner)}`))
