@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Run } from '../run.js';
 import { drillCommand } from './lab/drill.js';
 import { fidelityCommand } from './lab/fidelity.js';
+import { memoryCommand } from './lab/memory.js';
 import { mixCommand } from './lab/mix.js';
 
 export function labCommand(program: Command, run: Run): void {
@@ -19,7 +20,8 @@ export function labCommand(program: Command, run: Run): void {
 Examples:
   soup lab fidelity                                    how far soup and score ensemble are apart
   soup lab drill noto+ink+twemoji --prompts 8          add and remove one model after the other
-  soup lab mix noto ink -p rocket                      pictures between models`,
+  soup lab mix noto ink -p rocket                      pictures between models
+  soup lab memory                                      copies of training pictures, and membership`,
     );
-  for (const add of [fidelityCommand, drillCommand, mixCommand]) add(lab, run);
+  for (const add of [fidelityCommand, drillCommand, mixCommand, memoryCommand]) add(lab, run);
 }
