@@ -1,8 +1,10 @@
 /** Frames on the terminal, pictures over them, and what the terminal sends. */
+import { PassThrough } from 'node:stream';
 import type { Key } from 'ink';
 import { describe, expect, test } from 'vitest';
 import { sixel } from '../../packages/cli/src/image/sixel.ts';
-import { pictureMode, terminalPicture } from '../../packages/cli/src/image/terminal-picture.ts';
+import { type PictureMode, pictureMode, terminalPicture } from '../../packages/cli/src/image/terminal-picture.ts';
+import { askForSixel } from '../../packages/cli/src/tui/ask-terminal.ts';
 import { clipboardText } from '../../packages/cli/src/tui/clipboard.ts';
 import { commandOf, modelArguments, quoted } from '../../packages/cli/src/tui/command-line.ts';
 import { firstFrame } from '../../packages/cli/src/tui/first-frame.ts';
@@ -100,6 +102,7 @@ describe('what the terminal sends', () => {
     ]);
     expect(pressing(['👩‍🚀x'])).toEqual([{ input: '👩‍🚀' }, { input: 'x' }]);
     expect(pressing(['', { upArrow: true }])).toEqual([{ input: '', upArrow: true }]);
+    expect(pressing(['[?62;4;22c'], ['c'])).toEqual([{ input: 'c' }]); // what the terminal says of itself is no key
   });
 
   test('what is pasted is one piece, of one line', () => {
@@ -163,6 +166,43 @@ describe('pictures that the terminal draws', () => {
     expect(terminalPicture(image, { columns: 10, rows: 5, mode: 'sixel', enlarge: true })).toContain('"1;1;80;80');
     expect(terminalPicture(image, { columns: 10, rows: 5, mode: 'kitty' })).toContain('c=2,r=1');
     expect(terminalPicture(image, { columns: 10, rows: 5, mode: 'kitty', enlarge: true })).toContain('c=10,r=5');
+  });
+});
+
+describe('a terminal that is asked', () => {
+  async function asked(mode: PictureMode, env: Readonly<Record<string, string>>, says?: string) {
+    const stdin = new PassThrough();
+    let question = '';
+    const answered = await askForSixel(
+      mode,
+      env,
+      stdin,
+      (text) => {
+        question += text;
+        if (says !== undefined) stdin.write(says);
+      },
+      50,
+    );
+    return { mode: answered, question, rest: stdin.read()?.toString() };
+  }
+  const env = { TERM: 'xterm-256color' };
+
+  test('draws Sixel where its attributes have a 4', async () => {
+    expect(await asked('truecolor', env, '\x1b[?62;4;22c')).toEqual({ mode: 'sixel', question: '\x1b[c' });
+    expect((await asked('256', env, '\x1b[?64;14;22c')).mode).toBe('256');
+    expect((await asked('truecolor', env)).mode).toBe('truecolor');
+  });
+
+  test('keeps the keys that were pressed meanwhile', async () => {
+    expect(await asked('truecolor', env, 'jj\x1b[?4c\x1b[C')).toMatchObject({ mode: 'sixel', rest: 'jj\x1b[C' });
+    expect(await asked('truecolor', env, ' ')).toMatchObject({ mode: 'truecolor', rest: ' ' });
+  });
+
+  test('is not asked what is known, nor through a multiplexer', async () => {
+    expect(await asked('kitty', env)).toMatchObject({ mode: 'kitty', question: '' });
+    expect(await asked('ascii', env)).toMatchObject({ mode: 'ascii', question: '' });
+    expect(await asked('truecolor', { TERM: 'tmux-256color' })).toMatchObject({ question: '' });
+    expect(await asked('truecolor', { ...env, STY: '1' })).toMatchObject({ question: '' });
   });
 });
 

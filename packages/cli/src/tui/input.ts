@@ -5,6 +5,8 @@ import { characters } from './state/text-line.js';
 
 const PASTE_BEGINS = '[200~';
 const PASTE_ENDS = '[201~';
+/** What a slow connection brings after nobody waited for it any more. */
+const LATE_ANSWER = /^\[\?[\d;]*c$/;
 const LONGEST_PASTE = 10_000;
 
 export function createInput(onPress: (press: Press) => void): (input: string, key: Key) => void {
@@ -16,6 +18,7 @@ export function createInput(onPress: (press: Press) => void): (input: string, ke
         pasted = undefined;
       } else if (pasted.length < LONGEST_PASTE) pasted += key.return ? ' ' : input;
     } else if (input === PASTE_BEGINS) pasted = '';
+    else if (LATE_ANSWER.test(input)) return;
     else for (const press of pressesOf(input, key)) onPress(press);
   };
 }

@@ -6,6 +6,7 @@ import { render, useInput } from 'ink';
 import { writeFileAtomic } from '../atomic-file.js';
 import { pictureMode } from '../image/terminal-picture.js';
 import { App } from './app.js';
+import { askForSixel } from './ask-terminal.js';
 import { clipboardText } from './clipboard.js';
 import { startEngine } from './engine/client.js';
 import { createInput } from './input.js';
@@ -58,8 +59,8 @@ export async function launch({ env, signal, ...begin }: Launch): Promise<number>
     restMs: REST_MS,
     patienceMs: PATIENCE_MS,
   });
-  const mode = linear ? 'none' : pictureMode(stdout, env);
   const write = (text: string) => void stdout.write(text);
+  const mode = linear ? 'none' : await askForSixel(pictureMode(stdout, env), env, stdin, write);
   const painter: Painter = linear
     ? createLinearPainter(write)
     : createPainter({
