@@ -144,7 +144,7 @@ function proofTable({ removals, whole, bySum }: LedgerDrill): Section['blocks'][
   return {
     type: 'table',
     caption:
-      `Merkle roots over all tensors. The soup of all is ${short(whole)}. ` +
+      `Merkle roots over all tensors; the soup of all is ${short(whole)} ` +
       (bySum
         ? 'Removed by subtracting from its running sums, without reading the other models.'
         : 'Removed by averaging what is left.'),

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { formatFraction, type Gpu, type Json, type Precision, resolveSampler, UsageError } from '@diffusion-soup/core';
 import { type Command, Option } from 'commander';
+import { soupOpener } from '../batch/soups.js';
 import {
   type CommonFlags,
   collect,
@@ -12,13 +13,13 @@ import {
   withCommonFlags,
 } from '../flags.js';
 import { adapterName, type OpenGpu, openGpuFor } from '../gpu.js';
-import { averageOrder, type Kitchen, type Order, openKitchen } from '../kitchen.js';
+import { type Kitchen, openKitchen } from '../kitchen.js';
 import { hashModels, type ModelHashes } from '../merging/hashes.js';
 import { modelsOf } from '../merging/ledger.js';
 import type { Output } from '../output.js';
 import { timeLeft } from '../progress.js';
-import { parseRecipe } from '../recipe.js';
-import { isRecipeFile, readRecipeFile, readTextFile } from '../recipe-file.js';
+import { isRecipeFile, readTextFile } from '../recipe-file.js';
+import { orderOf } from '../recipe-flags.js';
 import { version } from '../version.js';
 import { type Measurements, openMeasurements } from './measurements.js';
 
@@ -83,7 +84,14 @@ export interface Lab {
   readonly seeds: readonly bigint[];
   readonly flags: LabFlags;
   /** What decides every number of these models, beside a measurement's own settings: a part of its key. */
-  readonly identity: { readonly adapter: string; readonly precision: Precision; readonly models: Json };
+  readonly identity: {
+    readonly adapter: string;
+    readonly precision: Precision;
+    /** Roots of all models. */
+    readonly models: Json;
+    /** Of the recipe with all its files, configs among them, but for the weights. */
+    readonly family: string;
+  };
   /** For the report. `extra` are flags of the command's own. */
   readonly command: (extra?: string) => string;
   readonly setup: () => Record<string, Json>;
@@ -92,22 +100,24 @@ export interface Lab {
   close(): Promise<void>;
 }
 
-/** The soup that is looked into: of the words, or of the shipped shards. */
-export async function labOrder(words: readonly string[], base: string | undefined, output: Output): Promise<Order> {
-  const asked = words.length > 0 ? words : [SHARDS];
-  const file = asked.find(isRecipeFile);
-  if (file === undefined) return averageOrder(parseRecipe(asked, undefined, output.io.env), base);
-  if (asked.length > 1) throw new UsageError('a recipe has its models, and takes no others beside it');
-  return { ...(await readRecipeFile(file)), ...(base !== undefined && { base }) };
-}
-
 export async function openLab(kind: string, words: readonly string[], flags: LabFlags, output: Output): Promise<Lab> {
   if (flags.sampler !== undefined) resolveSampler(flags.sampler);
   const prompts = await promptsOf(flags);
-  const kitchen = await openKitchen(await labOrder(words, flags.base, output), output);
+  const asked = words.length > 0 ? words : [SHARDS];
+  const file = asked.find(isRecipeFile);
+  const order = await orderOf(
+    asked,
+    { normalize: true, ...(flags.base !== undefined && { base: flags.base }) },
+    output,
+  );
+  const kitchen = await openKitchen(order, output);
   const hashes = await hashModels(modelsOf(kitchen), output);
   const opened = await openGpuFor({ precision: flags.precision, budget: flags.memory, adapter: flags.adapter });
   const { gpu } = opened;
+  const { family } = await soupOpener({ output: { ...output, note() {} } })({
+    ...(file === undefined ? { model: asked } : { recipe: file }),
+    ...(flags.base !== undefined && { base: flags.base }),
+  });
   const models = modelsOf(kitchen).map(({ name, folder }) => ({ name, root: hashes.of(folder).root }));
   const weights = kitchen.ingredients.map(({ name, weight }) => `${name}:${formatFraction(weight)}`);
   const adapter = adapterName(opened.adapter);
@@ -115,8 +125,8 @@ export async function openLab(kind: string, words: readonly string[], flags: Lab
   return {
     ...{ kitchen, opened, gpu, output, hashes, prompts, seeds, flags },
     measurements: await openMeasurements(join(flags.out, `${kind}.measurements.jsonl`)),
-    identity: { adapter, precision: gpu.precision, models: models.map(({ root }) => root) },
-    command: (extra = '') => commandOf(kind, kitchen, flags, extra),
+    identity: { adapter, precision: gpu.precision, models: models.map(({ root }) => root), family },
+    command: (extra = '') => commandOf(kind, file ?? formulaOf(kitchen), flags, extra),
     setup: () => ({
       recipe: kitchen.title,
       weights,
@@ -140,19 +150,23 @@ export async function openLab(kind: string, words: readonly string[], flags: Lab
   };
 }
 
-function commandOf(kind: string, { ingredients, order }: Kitchen, flags: LabFlags, extra: string): string {
-  const recipe = ingredients
-    .map(({ from, weight }) => (formatFraction(weight) === '1' ? from : `${from}:${formatFraction(weight)}`))
-    .join('+');
+const formulaOf = ({ ingredients, order }: Kitchen): string => {
+  const parts = ingredients.map(({ from, weight }) => {
+    const text = formatFraction(weight);
+    return text === '1' ? from : `${from}:${text}`;
+  });
+  return `${parts.join('+')}${order.base === undefined ? '' : ` --base ${order.base}`}`;
+};
+
+function commandOf(kind: string, recipe: string, flags: LabFlags, extra: string): string {
   const prompts = flags.prompt
     ? flags.prompt.map((prompt) => `-p ${JSON.stringify(prompt)}`).join(' ')
     : `--prompts ${flags.prompts}`;
   const sampler = flags.sampler === undefined ? '' : ` --sampler ${flags.sampler}`;
-  const base = order.base === undefined ? '' : ` --base ${order.base}`;
   const precision = flags.precision === 'auto' ? '' : ` --precision ${flags.precision}`;
   const { seeds, seed, steps, guidance } = flags;
   return (
-    `soup lab ${kind} ${recipe}${base} ${prompts} --seeds ${seeds} --seed ${seed} --steps ${steps} ` +
+    `soup lab ${kind} ${recipe} ${prompts} --seeds ${seeds} --seed ${seed} --steps ${steps} ` +
     `--guidance ${guidance}${sampler}${precision}${extra === '' ? '' : ` ${extra}`}`
   );
 }

@@ -1,12 +1,13 @@
 /** `soup lab drill`: continual learning and unlearning, one model after the other. */
-import { type Model, type ReconstructionPicture, reconstructionLoss, UsageError } from '@diffusion-soup/core';
+import { UsageError } from '@diffusion-soup/core';
 import type { Command } from 'commander';
 import { loadWithProgress } from '../../drawing.js';
 import { wholeNumber } from '../../flags.js';
 import { type Drawing, drawAll } from '../../lab/drawing.js';
 import { drillLedger, type LedgerDrill } from '../../lab/drill-ledger.js';
+import { judgeOf } from '../../lab/drill-loss.js';
 import { type DrillLoss, drillReport, type Stage } from '../../lab/drill-report.js';
-import { range, type Soups, soupsOf } from '../../lab/painters.js';
+import { range, soupsOf } from '../../lab/painters.js';
 import { finishReport } from '../../lab/report-files.js';
 import { type Lab, type LabFlags, openLab, withLabFlags } from '../../lab/session.js';
 import { soupKey } from '../../lab/soups.js';
@@ -95,49 +96,3 @@ const provenBy = (lab: Lab, tick: () => void): Promise<LedgerDrill> =>
   lab.measurements.of({ measure: 'drill-ledger', identity: lab.identity, soup: soupKey(lab) }, () =>
     drillLedger(lab, tick),
   );
-
-/** The loss of a soup on what each model draws, by prompt: the mean over seeds and timesteps. */
-async function judgeOf(
-  lab: Lab,
-  model: Model,
-  soups: Soups,
-  alone: readonly (readonly Drawing[])[],
-  timesteps: number,
-): Promise<(subset: readonly number[]) => Promise<number[][]>> {
-  const { prompts, measurements, identity, flags, output, seeds } = lab;
-  const last = model.scheduler.numTrainTimesteps - 1;
-  const at = range(timesteps).map((i) => Math.round(((i + 0.5) / timesteps) * last));
-  const { steps, guidance, sampler } = flags;
-  const drawn = alone.map((_, i) => soupKey(lab, soups.weightsOf([i])));
-  let prepared: (() => Promise<number>)[][] | undefined;
-  /** Only when something is missing: pictures go through the VAE for it. */
-  const prepare = async () => {
-    const rows: (() => Promise<number>)[][] = [];
-    for (const drawings of alone) {
-      const row: (() => Promise<number>)[] = [];
-      for (const [p, prompt] of prompts.entries()) {
-        const pictures = drawings.filter((drawing) => drawing.prompt === prompt) as readonly ReconstructionPicture[];
-        // The same noise for every model's pictures and for every soup.
-        const options = { timesteps: at, seed: flags.seed + BigInt(1000 * (p + 1)), signal: output.io.signal };
-        row.push(await reconstructionLoss(model, pictures, options));
-      }
-      rows.push(row);
-    }
-    return rows;
-  };
-  return (subset) => {
-    const soup = soupKey(lab, soups.weightsOf(subset));
-    const settings = { steps, guidance, sampler: sampler ?? null, prompts, seeds, at };
-    return measurements.of({ measure: 'drill-loss', identity, soup, drawn, ...settings }, async () => {
-      prepared ??= await prepare();
-      await soups.turnInto(soups.weightsOf(subset));
-      const found: number[][] = [];
-      for (const row of prepared) {
-        const losses: number[] = [];
-        for (const loss of row) losses.push(await loss());
-        found.push(losses);
-      }
-      return found;
-    });
-  };
-}
