@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { isWholePng } from '../../packages/cli/src/batch/verify.ts';
+import { built, bundle, support } from '../support/bundle.ts';
 import { buildCli, scratch, startSoup } from '../support/cli.ts';
 
 vi.setConfig({ testTimeout: 600_000 });
 
-const CHILD = new URL('../support/batch-child.mjs', import.meta.url).pathname;
+let program = '';
 const ITEMS = 200;
 const KILLS = 100;
 const DELAY_MS = 4; // of each batch of four
@@ -21,16 +22,22 @@ const room = () => {
   rooms.push(one);
   return one.path;
 };
-beforeAll(buildCli);
+beforeAll(async () => {
+  buildCli();
+  const input = { child: support('batch-child.mjs'), 'encode-worker': built('batch/encode-worker.js') };
+  program = (await bundle(room(), input))('child');
+});
 afterAll(() => {
   for (const one of rooms) one.remove();
 });
 
 function start(out: string) {
-  const child = spawn(process.execPath, [CHILD, out, String(ITEMS), String(DELAY_MS)]);
+  const child = spawn(process.execPath, [program, out, String(ITEMS), String(DELAY_MS)]);
   let [stdout, stderr] = ['', ''];
+  let onSaid = () => {};
   child.stdout.on('data', (text) => {
     stdout += text;
+    onSaid();
   });
   child.stderr.on('data', (text) => {
     stderr += text;
@@ -39,9 +46,12 @@ function start(out: string) {
     child.on('close', (code) => resolve({ code, stdout, stderr })),
   );
   /** That many pictures of this run are there, or it has ended. */
-  const drew = async (count: number) => {
-    while (stdout.split('\n').length - 2 < count && child.exitCode === null) await sleep(1);
-  };
+  const drew = (count: number) =>
+    new Promise<void>((resolve) => {
+      onSaid = () => void (stdout.split('\n').length - 2 >= count && resolve());
+      onSaid();
+      child.on('exit', () => resolve());
+    });
   const summary = async () => JSON.parse((await ended).stdout.trim().split('\n').at(-1)!);
   return { child, drew, ended, summary };
 }

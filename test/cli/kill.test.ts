@@ -5,38 +5,29 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { recoverCompanion } from '../../packages/cli/src/atomic-file.js';
 import { recoverFolder } from '../../packages/cli/src/atomic-folder.js';
 import { removeOrphans } from '../../packages/cli/src/temporary.js';
+import { bundle, support } from '../support/bundle.ts';
 import { buildCli, copyModel, MAIN, scratch, soup } from '../support/cli.ts';
 import { filesBelow, plantTinyModel } from '../support/disk.js';
 import { modelFiles } from '../support/versions.mjs';
 
 vi.setConfig({ testTimeout: 900_000 });
 
-const pathOf = (name: string) => fileURLToPath(new URL(`../support/${name}`, import.meta.url));
-const PRELOAD = ['--import', pathOf('faulty-fs.mjs')];
+const PRELOAD = ['--import', support('faulty-fs.mjs')];
 
 const folder = scratch();
 const PANTRY = folder.in('pantry');
-const WRITER = folder.in('bundle/writer.mjs');
+let writerProgram = '';
 beforeAll(async () => {
   buildCli();
   // Of core it needs the errors, and starts four times as fast without the rest.
   const alias = {
     '@diffusion-soup/core': fileURLToPath(new URL('../../packages/core/src/errors.ts', import.meta.url)),
   };
-  await build({
-    ...{ configFile: false, logLevel: 'error', resolve: { alias }, ssr: { noExternal: true } },
-    build: {
-      ssr: pathOf('writer.mjs'),
-      outDir: dirname(WRITER),
-      target: 'node20',
-      rolldownOptions: { output: { entryFileNames: 'writer.mjs' } },
-    },
-  });
+  writerProgram = (await bundle(folder.in('app'), { writer: support('writer.mjs') }, alias))('writer');
 });
 afterAll(() => folder.remove());
 
@@ -114,7 +105,7 @@ describe.each(KINDS)('a $name', ({ name, recover }) => {
     expect(found).toEqual(Object.fromEntries(files.map(([at, content]) => [path[at] ?? `model/${at}`, content])));
     return version;
   };
-  const writer = (target: string, ...more: string[]) => [WRITER, name, target, ...more];
+  const writer = (target: string, ...more: string[]) => [writerProgram, name, target, ...more];
 
   test('is old or new wherever its writer is killed', async () => {
     const log = folder.in(`${name}.log`);

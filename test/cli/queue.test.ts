@@ -1,23 +1,26 @@
 /** Queues on a real Redis: workers that are killed, that stall, and a server that goes away and comes back. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { expand } from '../../packages/cli/src/batch/expand.ts';
+import { planBatch } from '../../packages/cli/src/batch/plan.ts';
 import { readManifest } from '../../packages/cli/src/batch/read-manifest.ts';
 import { knownResults } from '../../packages/cli/src/batch/results.ts';
 import type { SoupOf } from '../../packages/cli/src/batch/soups.ts';
 import { isWholePng } from '../../packages/cli/src/batch/verify.ts';
 import { createOutput } from '../../packages/cli/src/output.ts';
+import { workOf } from '../../packages/cli/src/queue/work.ts';
 import { choose } from '../../packages/cli/src/queue/worker.ts';
+import { built, bundle, support } from '../support/bundle.ts';
 import { buildCli, scratch, soup } from '../support/cli.ts';
 import { fakeSoupOf } from '../support/fake-engine.mjs';
 
 vi.setConfig({ testTimeout: 180_000 });
 
-const WORKER = new URL('../support/queue-worker.mjs', import.meta.url).pathname;
+let program = '';
 const hasRedis = (() => {
   try {
     execFileSync('redis-server', ['--version']);
@@ -70,6 +73,11 @@ const kill = async (child: ChildProcess, signal: NodeJS.Signals) => {
 describe.skipIf(!hasRedis && !process.env.CI)('a queue', () => {
   beforeAll(async () => {
     buildCli();
+    const threads = {
+      'lease-thread': built('queue/lease-thread.js'),
+      'encode-worker': built('batch/encode-worker.js'),
+    };
+    program = (await bundle(data.in('app'), { worker: support('queue-worker.mjs'), ...threads }))('worker');
     port = await freePort();
     url = `redis://127.0.0.1:${port}`;
     await startRedis();
@@ -114,7 +122,7 @@ describe.skipIf(!hasRedis && !process.env.CI)('a queue', () => {
   }
 
   function worker(lease: number, options: object = {}) {
-    const child = spawn(process.execPath, [WORKER, url, `q${queueName}`, String(lease), JSON.stringify(options)]);
+    const child = spawn(process.execPath, [program, url, `q${queueName}`, String(lease), JSON.stringify(options)]);
     children.push(child);
     const drawn: { id: string; path: string }[] = [];
     let rest = '';
@@ -248,6 +256,13 @@ describe.skipIf(!hasRedis && !process.env.CI)('a queue', () => {
   });
 });
 
+test('a job names its recipe wherever the worker stands', async () => {
+  const items = await expand(readManifest('- {recipe: r.yaml, prompt: x}', 'm.yaml'));
+  const { items: planned } = await planBatch(items, { soupOf: fakeSoupOf as unknown as SoupOf });
+  const { item } = workOf(planned[0]!, { out: 'o', format: 'png' });
+  expect(item.soup.recipe).toBe(join(process.cwd(), 'r.yaml'));
+});
+
 test.each(['http://x', 'redis://', 'x'])('%s is no queue', async (queue) => {
   const { code, stdout } = await soup(['queue', 'status', '--queue', queue, '--json']);
   expect([code, JSON.parse(stdout).error.name]).toEqual([2, 'UsageError']);
@@ -267,5 +282,4 @@ test('a worker takes the soup that it has, then the one with the fewest workers'
   expect(choose([soup('a', 0, 5), soup('b', 9, 1), soup('c', 3, 0)], 'a')).toBe('c');
   expect(choose([soup('a', 0, 0), soup('b', 0, 1)], 'a')).toBeUndefined();
   expect(choose([soup('a', 0, 0, 1)], undefined)).toBe('a');
-  expect(existsSync(WORKER)).toBe(true);
 });
