@@ -89,7 +89,7 @@ describe('of nothing', () => {
     Array.from({ length: experiments }, (_, i) => isAlarm(1000 + i)).filter(Boolean).length / experiments;
 
   test.each([
-    [8, 0.14], // of few prompts percentile intervals are too narrow: about one in nine instead of one in twenty
+    [8, 0.14], // of few prompts percentile intervals are too narrow: about one in eight instead of one in twenty
     [40, 0.1],
   ])('a difference of %i pairs is beyond chance in few of all cases', (n, most) => {
     const rate = alarms((seed) => {

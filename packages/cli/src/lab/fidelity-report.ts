@@ -15,7 +15,7 @@ import {
   type Section,
 } from '@diffusion-soup/core';
 import type { Drawing } from './drawing.js';
-import { shortNumber } from './numbers.js';
+import { type BlockRow, type Ends, inWords, type StepRow } from './fidelity-words.js';
 import type { CsvRows } from './report-files.js';
 import type { Lab } from './session.js';
 import { rounded } from './soups.js';
@@ -88,53 +88,7 @@ export function fidelityReport(lab: Lab, { pictures, noise }: FidelityFindings, 
 const ratio = (units: readonly (readonly Residual[])[]): Interval =>
   bootstrap(units, (sample) => residualRatio(sample.flat()));
 
-const between = ({ mean, low, high }: Interval, digits = shortNumber): string =>
-  `${digits(mean)} (95 %: ${digits(low)} to ${digits(high)})`;
-
-function inWords(
-  all: Interval,
-  noise: Interval,
-  relative: number,
-  steps: readonly { timestep: number; path: Interval }[],
-  blocks: readonly BlockRow[],
-  ends: Ends,
-): string[] {
-  const sorted = [...steps].sort((a, b) => a.path.mean - b.path.mean);
-  const [best, worst] = [sorted[0]!, sorted.at(-1)!];
-  const most = [...blocks].sort((a, b) => b.residual.mean - a.residual.mean).slice(0, 3);
-  return [
-    `The residual is ${between(all)} where sampling goes, and ${between(noise)} on pure noise: the distance of the soup's ` +
-      'prediction from the mean of those of its ingredients, in units of what fine-tuning changed. 0 would be a perfect ensemble; 1, ' +
-      `as far from it as the base. ${verdict(all.mean)}`,
-    `It is smallest at timestep ${Math.round(best.timestep)} (${shortNumber(best.path.mean)}) and largest at ` +
-      `${Math.round(worst.timestep)} (${shortNumber(worst.path.mean)}). As a part of the whole prediction the difference is ` +
-      `${shortNumber(100 * relative)} %.`,
-    ...(most.length > 0
-      ? [
-          `Souped alone, ${most.map(({ block, residual }) => `${block} (${shortNumber(residual.mean)})`).join(', ')} ` +
-            'depart most from the ensemble.',
-        ]
-      : []),
-    `At the end of sampling the soup's latents are ${between(ends.latents)} of the ensemble's size away from them; the ` +
-      `base's are ${between(ends.baseLatents)}. In pixels: ${between(ends.pixels)} steps of 255, the base ${between(ends.basePixels)}.`,
-  ];
-}
-
-/** The bounds are a convention, said beside the number, which is what counts. */
-function verdict(residual: number): string {
-  if (residual < 0.1) return 'The linear picture holds: soup and ensemble are almost the same (below 0.1).';
-  if (residual < 0.3) return 'The linear picture holds roughly (below 0.3).';
-  if (residual < 0.7)
-    return 'The linear picture holds in part: the soup goes the way of the ensemble, but not to where it is (0.3 to 0.7).';
-  if (residual < 1)
-    return 'The linear picture hardly holds: the difference is nearly as large as what fine-tuning changed (0.7 to 1).';
-  return 'The linear picture does not hold: the soup is farther from the ensemble than the base is (above 1).';
-}
-
-function timestepBlocks(
-  steps: readonly { timestep: number; path: Interval }[],
-  noise: readonly { timestep: number; noise: Interval }[],
-): Block[] {
+function timestepBlocks(steps: readonly StepRow[], noise: readonly { timestep: number; noise: Interval }[]): Block[] {
   const points = (rows: readonly { timestep: number; at: Interval }[]) =>
     rows.map(({ timestep, at }) => ({ x: timestep, y: at.mean, low: at.low, high: at.high }));
   return [
@@ -175,11 +129,6 @@ function promptHeat(lab: Lab, units: readonly (readonly FidelityPicture[])[]): B
   };
 }
 
-interface BlockRow {
-  readonly block: string;
-  readonly residual: Interval;
-}
-
 function blockRows(units: readonly (readonly FidelityPicture[])[]): BlockRow[] {
   const having = units
     .map((unit) => unit.flatMap(({ steps }) => steps.flatMap(({ blocks }) => (blocks ? [blocks] : []))))
@@ -208,13 +157,6 @@ const blockBlocks = (rows: readonly BlockRow[]): Block[] => [
       'up, BASE the time embedding.',
   },
 ];
-
-interface Ends {
-  readonly latents: Interval;
-  readonly baseLatents: Interval;
-  readonly pixels: Interval;
-  readonly basePixels: Interval;
-}
 
 function endsOf(units: readonly (readonly FidelityPicture[])[]) {
   const over = (measure: (picture: FidelityPicture) => number): Interval =>
