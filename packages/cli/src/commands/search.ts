@@ -12,6 +12,7 @@ import { type Command, Option } from 'commander';
 import { writeFileAtomic } from '../atomic-file.js';
 import { type CommonFlags, collect, parseSeed, parseSize, wholeNumber, withCommonFlags } from '../flags.js';
 import { averageOrder, openKitchen } from '../kitchen.js';
+import { clipRoot } from '../lab/clip.js';
 import { type Output, toJson } from '../output.js';
 import { formatSeconds } from '../progress.js';
 import { parseRecipe } from '../recipe.js';
@@ -76,6 +77,7 @@ names them in dependsOn.`,
           '--scorer <command>',
           'instead: a program that prints a number; {model} is the soup, {weights} its weights',
         )
+        .option('--clip <folder>', 'with --prompt: instead of a loss, the CLIP score of what each soup draws')
         .addOption(new Option('--goal <which>', 'whether high or low scores are good').choices(['max', 'min']))
         .option(
           '--timesteps <numbers>',
@@ -144,16 +146,20 @@ async function searchWith(
   if (sources.length !== 1) {
     throw new UsageError('what to judge soups by is one of --images FOLDER, --prompt TEXT and --scorer COMMAND');
   }
+  if (flags.clip !== undefined && flags.prompt === undefined) {
+    throw new UsageError('--clip scores pictures of prompts: give them with --prompt');
+  }
   const kitchen = await openKitchen(averageOrder(parseRecipe(words, undefined, output.io.env), flags.base), output);
   const candidates = kitchen.ingredients.map(({ name }) => name);
   const files = flags.images === undefined ? undefined : await heldOutFiles(flags.images);
-  const goal = flags.goal ?? (flags.scorer === undefined ? 'min' : 'max');
+  const goal = flags.goal ?? (flags.scorer === undefined && flags.clip === undefined ? 'min' : 'max');
   const { timesteps, scorer, prompt, seed, steps, size } = flags;
   const models = kitchen.ingredients.map(({ path }) => path);
   const log = await openLog(flags.log, {
     ...kind,
     ...{ models, base: kitchen.base?.path, goal, scorer, timesteps, seed: String(seed), size },
     ...(prompt && { prompts: prompt, steps }),
+    ...(flags.clip !== undefined && { clip: await clipRoot(flags.clip) }),
     ...(files && { pictures: files.map(({ sha256 }) => sha256) }),
   });
   if (log.known.length > 0) output.note(`${log.known.length} scores are known from ${printable(flags.log ?? '')}`);

@@ -1,15 +1,7 @@
 /** The training pictures nearest to a drawing: by pixels, by latents, and by CLIP's embeddings where there is a model. */
-import {
-  cosine,
-  type Image,
-  type LoadedClip,
-  type Nearest,
-  nearestOf,
-  nearestPicture,
-  pixelDistance,
-  rms,
-} from '@diffusion-soup/core';
+import { cosine, type Image, type Nearest, nearestOf, nearestPicture, pixelDistance, rms } from '@diffusion-soup/core';
 import { sha256Of } from '../batch/address.js';
+import type { LabClip } from './clip.js';
 import type { Rivals } from './rivals.js';
 import type { Lab } from './session.js';
 import type { TrainingPicture } from './training.js';
@@ -44,7 +36,7 @@ export interface CopyOptions {
   readonly training: readonly TrainingPicture[];
   /** Pictures that are looked at closely for each drawing. */
   readonly shortlist: number;
-  readonly clip?: { readonly model: LoadedClip; readonly root: string };
+  readonly clip?: LabClip;
 }
 
 /** Blocks of a side whose mean colours are compared with all training pictures. */

@@ -1,6 +1,17 @@
 /** From the flags of a search to its scorer. */
-import { type Fraction, reconstructionLoss, type Scorer, UsageError } from '@diffusion-soup/core';
-import { loadWithProgress } from '../drawing.js';
+import {
+  clipScorer,
+  type Fraction,
+  loadClip,
+  type Model,
+  reconstructionLoss,
+  type ScoredPicture,
+  type Scorer,
+  scorerOfPictures,
+  UsageError,
+} from '@diffusion-soup/core';
+import { draw, loadWithProgress } from '../drawing.js';
+import { diskFolder } from '../files.js';
 import type { Size } from '../flags.js';
 import { openGpuFor } from '../gpu.js';
 import type { Kitchen } from '../kitchen.js';
@@ -13,6 +24,8 @@ import { drawHeldOut, type HeldOutFile, readHeldOut } from './held-out.js';
 export interface ScorerFlags {
   readonly prompt?: readonly string[];
   readonly scorer?: string;
+  /** A CLIP checkpoint, by which pictures of the prompts are scored. */
+  readonly clip?: string;
   readonly timesteps?: readonly number[];
   readonly seed: bigint;
   readonly steps: number;
@@ -31,8 +44,10 @@ export async function openScorer(
     const write = (weights: readonly Fraction[], folder: string) => merge(kitchen, weights, folder, flags, output);
     return { score: commandScorer({ command: flags.scorer, write, signal }), close: async () => {} };
   }
-  const { model } = await loadWithProgress(await openGpuFor({ adapter: flags.adapter }), kitchen, output);
+  const opened = await openGpuFor({ adapter: flags.adapter });
+  const { model } = await loadWithProgress(opened, kitchen, output);
   try {
+    if (flags.clip !== undefined) return await clipOf(flags.clip, model, flags, output);
     const side = model.unet.config.sampleSize * model.vae.factor;
     const size = flags.size ?? { width: side, height: side };
     const { prompt: prompts = [], seed, steps } = flags;
@@ -50,6 +65,26 @@ export async function openScorer(
     await model.destroy();
     throw error;
   }
+}
+
+/** The mean CLIP score of the prompts' pictures, each soup's from the same noise. */
+async function clipOf(folder: string, model: Model, { prompt = [], seed, steps, size }: ScorerFlags, output: Output) {
+  const clip = await loadClip(model.gpu, diskFolder(folder));
+  const score = scorerOfPictures(clipScorer(clip), async (weights) => {
+    await model.reblend(weights, { signal: output.io.signal });
+    const pictures: ScoredPicture[] = [];
+    for (const text of prompt) {
+      await draw(model, { prompt: text, seed, steps, ...size }, output, {
+        onImage: async (image) => void pictures.push({ image, prompt: text }),
+      });
+    }
+    return pictures;
+  });
+  const close = async () => {
+    await clip.destroy();
+    await model.destroy();
+  };
+  return { score, close };
 }
 
 /** The soup as a folder, as `soup merge` writes it. */

@@ -1,10 +1,9 @@
 /** `soup lab memory`: whether a soup gives back what its ingredients were trained on. */
-import { type LoadedClip, loadClip, timestepsAt, UsageError } from '@diffusion-soup/core';
+import { timestepsAt, UsageError } from '@diffusion-soup/core';
 import type { Command } from 'commander';
-import { diskFolder } from '../../files.js';
 import { wholeNumber } from '../../flags.js';
-import { clipRoot } from '../../lab/clip.js';
-import { type Copies, copyFinder } from '../../lab/copies.js';
+import { type LabClip, openLabClip } from '../../lab/clip.js';
+import { type Copies, copyFinder, type Looked } from '../../lab/copies.js';
 import { type Drawing, drawAll } from '../../lab/drawing.js';
 import type { DrawnCopies, MemoryFindings, SetLosses } from '../../lab/memory-numbers.js';
 import { memoryReport } from '../../lab/memory-report.js';
@@ -71,14 +70,14 @@ Examples:
 async function measureMemory(lab: Lab, flags: MemoryFlags): Promise<void> {
   const { kitchen, prompts, seeds } = lab;
   const rivals = await openRivals(lab, flags.paragon);
-  let clip: LoadedClip | undefined;
+  let clip: LabClip | undefined;
   try {
     const training = await openTraining(
       flags.training,
       kitchen.ingredients.map(({ name }) => name),
       rivals.size,
     );
-    if (flags.clip !== undefined) clip = await loadClip(lab.gpu, diskFolder(flags.clip));
+    if (flags.clip !== undefined) clip = await openLabClip(lab, flags.clip);
     const timesteps = timestepsAt(rivals.model.scheduler, flags.timesteps);
     const each = prompts.length * seeds.length;
     const groups = groupsOf(lab, training, flags.pictures);
@@ -87,19 +86,17 @@ async function measureMemory(lab: Lab, flags: MemoryFlags): Promise<void> {
     );
     const total = 2 * each * rivals.all.length + each * training.sets.length + judged.reduce((a, b) => a + b, 0);
     const tick = lab.progress('measured', total);
-    const root = flags.clip === undefined ? undefined : await clipRoot(flags.clip);
     const finder = copyFinder(lab, rivals, {
       training: training.sets.flatMap(({ members }) => members),
       shortlist: flags.shortlist,
-      ...(clip && { clip: { model: clip, root: root! } }),
+      ...(clip && { clip }),
     });
     const drawn: DrawnCopies[] = [];
     for (const rival of rivals.all) {
       const drawings = await drawAll(lab, rival.painter, tick);
       const copies: Copies[] = [];
-      for (const { image, latents, prompt, seed } of drawings) {
-        const key = { rival: rival.key, prompt, seed: String(seed), ...settingsOf(flags) };
-        copies.push(await finder.find({ key, prompt, image, latents: async () => latents }));
+      for (const drawing of drawings) {
+        copies.push(await finder.find(lookedAt(rival, drawing, flags)));
         tick();
       }
       drawn.push({ name: rival.name, kind: rival.kind, drawings, copies });
@@ -118,18 +115,23 @@ async function measureMemory(lab: Lab, flags: MemoryFlags): Promise<void> {
     const findings: MemoryFindings = {
       ...{ drawn, unseen, losses, timesteps, notes: training.notes },
       ...(rivals.paragon && { paragon: rivals.paragon }),
-      ...(root !== undefined && { clip: root }),
+      ...(clip && { clip: clip.root }),
     };
     const { report, csv } = memoryReport(lab, findings, extraOf(flags));
     const nearest = await nearestDrawings(training, drawn);
     await finishReport(lab, report, { csv, drawings: [...drawn.flatMap(({ drawings }) => drawings), ...nearest] });
   } finally {
-    await clip?.destroy();
+    await clip?.model.destroy();
     await rivals.close();
   }
 }
 
-const settingsOf = ({ steps, guidance, sampler }: LabFlags) => ({ steps, guidance, sampler: sampler ?? null });
+/** A drawing, as copies of it are looked for. */
+export const lookedAt = (rival: Rival, drawing: Drawing, { steps, guidance, sampler }: LabFlags): Looked => {
+  const { prompt, seed, image, latents } = drawing;
+  const key = { rival: rival.key, prompt, seed: String(seed), steps, guidance, sampler: sampler ?? null };
+  return { key, prompt, image, latents: async () => latents };
+};
 
 export const extraOf = (flags: MemoryFlags): string =>
   [
