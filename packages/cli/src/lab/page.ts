@@ -25,7 +25,7 @@ pre { white-space: pre-wrap; padding: .7rem 1rem; background: #8881; border-radi
 table.numbers td, table.numbers th { padding: 3px 14px 3px 0; border-bottom: 1px solid var(--line); text-align: left; }
 table.numbers .n { text-align: right; } td + td { overflow-wrap: anywhere; } td { vertical-align: top; }
 table.pictures { border-spacing: 6px; border-collapse: separate; } table.pictures th { font-weight: 500; max-width: 11rem; }
-table.pictures tbody th { text-align: right; padding-right: 6px; } table.pictures td.none { background: #8882; }
+table.pictures thead th { max-width: 8rem; } table.pictures tbody th { text-align: right; padding-right: 6px; } table.pictures td.none { background: #8882; }
 img { display: block; background: #fff; border-radius: 3px; }
 svg.chart { width: 100%; max-width: 760px; height: auto; display: block; margin: 1.2rem 0; }
 svg text { fill: var(--ink); font-size: 13px; } svg .title { font-size: 15px; font-weight: 600; } svg .quiet { fill: var(--quiet); }
