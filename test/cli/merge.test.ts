@@ -145,6 +145,29 @@ describe('the target', () => {
     expect(folder.files()).toEqual(['thesis.txt']);
   });
 
+  test('is never the folder that we are in, not by an empty name either', async () => {
+    mkdirSync(folder.in('home/inside'), { recursive: true });
+    writeFileSync(folder.in('home/thesis.txt'), 'years of work');
+    const before = process.cwd();
+    try {
+      for (const [target, says] of [
+        ['', /--out is empty/],
+        [' ', /--out is empty/],
+        ['.', /is the folder that you are in/],
+        ['../../home', /is the folder that you are in, or around it/],
+      ] as const) {
+        process.chdir(folder.in(target.startsWith('../..') ? 'home/inside' : 'home'));
+        for (const more of [[], ['--force']]) {
+          const { code, stderr } = await soup(['merge', 'noto', 'ink', '-o', target, ...more]);
+          expect([code, stderr], target).toEqual([2, expect.stringMatching(says)]);
+        }
+      }
+    } finally {
+      process.chdir(before);
+    }
+    expect(folder.files()).toEqual(['thesis.txt']);
+  });
+
   test('is not an ingredient, however it is called', async () => {
     copyModel(`${PANTRY}/noto`, folder.in('a'));
     symlinkSync(folder.in('a'), folder.in('link'));

@@ -28,8 +28,14 @@ export interface TargetOptions {
 /** Refuses a folder that must not be written. */
 export async function checkFolderTarget(target: string, { force, inputs }: TargetOptions): Promise<void> {
   const shown = printable(target);
+  refuseEmpty(target);
   recoverFolder(target);
   const real = realPath(target);
+  // Its place would be taken by another folder, and every program that works in it would stand nowhere.
+  const here = realPath('.');
+  if (here === real || here.startsWith(real + sep)) {
+    throw new UsageError(`--out ${shown} is the folder that you are in, or around it; give the name of a new one`);
+  }
   for (const path of inputs) {
     const source = realPath(path);
     if (real === source || real.startsWith(source + sep) || source.startsWith(real + sep)) {
@@ -39,10 +45,10 @@ export async function checkFolderTarget(target: string, { force, inputs }: Targe
     }
   }
   checkWritable(real);
-  const facts = statSync(target, { throwIfNoEntry: false });
+  const facts = statSync(real, { throwIfNoEntry: false });
   if (!facts) return;
   if (!facts.isDirectory()) throw new UsageError(`--out ${shown} is a file; give the name of a new folder`);
-  const entries = await readdir(target).catch((error: unknown) => {
+  const entries = await readdir(real).catch((error: unknown) => {
     throw diskError(target, error, 'read');
   });
   if (entries.length === 0) return;
@@ -58,11 +64,18 @@ export async function checkFolderTarget(target: string, { force, inputs }: Targe
 /** Refuses a file that must not be written. An ingredient may be replaced: it stays open until the new file is complete. */
 export function checkFileTarget(target: string, { force }: Pick<TargetOptions, 'force'>): void {
   const shown = printable(target);
+  refuseEmpty(target);
   checkWritable(realPath(target));
   const facts = statSync(target, { throwIfNoEntry: false });
   if (!facts) return;
   if (!facts.isFile()) throw new UsageError(`--out ${shown} is a folder; give the name of a file`);
   if (!force) throw new UsageError(`--out ${shown} exists; add --force to replace it`);
+}
+
+/** A variable of a script that was never set, say. To `resolve` it would be the folder that we are in. */
+function refuseEmpty(target: string): void {
+  if (target.trim() === '')
+    throw new UsageError('--out is empty; give the name of a new folder, or of a file *.safetensors');
 }
 
 /** The path without symbolic links, as far as it exists. */
