@@ -1,10 +1,11 @@
 /** The application on an engine that only pretends: what is ordered when, what is saved, and how it ends. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { App } from '../../packages/cli/src/tui/app.ts';
 import type { Command, EngineEvent, Order } from '../../packages/cli/src/tui/engine/protocol.ts';
 import { openRecipe, recipeFor } from '../../packages/cli/src/tui/keep.ts';
 import type { Press } from '../../packages/cli/src/tui/keys.ts';
+import { forgetOldPictures } from '../../packages/cli/src/tui/pictures-folder.ts';
 import type { State } from '../../packages/cli/src/tui/state/state.ts';
 import { scratch } from '../support/cli.ts';
 import { begin, drawn, SHARDS, shard } from './support.tsx';
@@ -321,6 +322,16 @@ describe('saving', () => {
     ]);
     expect(app.state.notice?.text).toBe(`copied: ${copied[0]}`);
   });
+});
+
+test('the oldest pictures make room for new ones, and nothing else does', async () => {
+  for (let i = 0; i < 5; i++) {
+    writeFileSync(out.in(`${i}.png`), '');
+    utimesSync(out.in(`${i}.png`), i, (i * 3) % 5); // written in the order 0 2 4 1 3
+  }
+  writeFileSync(out.in('notes.txt'), '');
+  await forgetOldPictures(out.path, 3);
+  expect(out.files()).toEqual(['1.png', '3.png', '4.png', 'notes.txt']);
 });
 
 test('prompts are remembered from one session to the next', () => {
