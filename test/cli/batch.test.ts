@@ -283,6 +283,7 @@ test.each([
   [['batch', 'm.yaml', '-o', 'x', '--shard', '3/2'], 2, 'UsageError'],
   [['batch', 'm.yaml', '-o', 'x', '--default', 'stps=2'], 2, 'UsageError'],
   [['batch', 'm.yaml', '-o', 'ftp://x'], 2, 'UsageError'],
+  [['batch', 'm.yaml', '-o', ''], 2, 'UsageError'],
   [['batch', 'm.yaml', '-o', 'x', '--quality', '3'], 2, 'UsageError'],
   [['batch', 'm.yaml'], 2, 'UsageError'],
   [['grid', 'nowhere', '-o', 'x.png'], 3, 'ConfigError'],

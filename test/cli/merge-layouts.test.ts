@@ -22,7 +22,17 @@ test('a single file holds the soup of the folder, and draws its picture', async 
   const dir = await fine('merge', 'ink:2/3+noto:1/3', '-o', folder.in('soup'));
   expect(file.root).toBe(dir.root);
   const draw = (model: string, out: string) =>
-    fine('generate', model, '--base', 'base', '-p', 'red apple', '--seed', '1', '--steps', '1', '--no-show', '-o', out);
+    fine(
+      'generate',
+      model,
+      '--base',
+      'base',
+      '-p',
+      'red apple',
+      ...'--seed 1 --steps 1 --size 64 -g 1'.split(' '),
+      '-o',
+      out,
+    );
   await draw(folder.in('soup.safetensors'), folder.in('a.png'));
   await draw(folder.in('soup'), folder.in('b.png'));
   await draw('noto:1/3+ink:2/3', folder.in('c.png'));

@@ -94,6 +94,7 @@ const usage: Case[] = [
   ['an ingredient without a name', 2, /an ingredient without a name/, ['generate', 'noto++ink', '-p', 'x']],
   ['weights given twice', 2, /give them once/, ['generate', 'noto:2+ink', '-p', 'x', '--weights', '1,1']],
   ['a URL', 2, /is a URL; download the model first/, ['generate', 'https://example.com/model', '-p', 'x']],
+  ['an empty name', 2, /--out is empty/, ['generate', 'noto', '-p', 'x', '-o', '']],
   ['another picture format', 2, /png only/, draw('--format', 'jpeg')],
   ['a file of another format', 2, /png only/, ['generate', 'noto', '-p', 'x', '-o', out.in('a.jpg')]],
   ['strength without a picture', 2, /add --image/, draw('--strength', '0.5')],

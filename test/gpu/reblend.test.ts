@@ -33,7 +33,8 @@ async function load(
 }
 
 async function latents(model: Model): Promise<Float32Array> {
-  for await (const event of generate(model, { prompt: 'red apple', seed: 1, steps: 1, guidance: 1 })) {
+  const small = { width: 64, height: 64, steps: 1, guidance: 1 };
+  for await (const event of generate(model, { prompt: 'red apple', seed: 1, ...small })) {
     if (event.type === 'image') return event.latents;
   }
   throw new Error('no picture');

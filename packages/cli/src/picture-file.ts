@@ -59,6 +59,7 @@ export interface Destination {
 }
 
 export function destination(out: string): Destination {
+  if (out.trim() === '') throw new UsageError('--out is empty; give a folder or the name of a .png');
   const path = resolve(out);
   checkWritable(path);
   const ending = extname(path).toLowerCase();
