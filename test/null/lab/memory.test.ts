@@ -16,7 +16,12 @@ import { describe, expect, test } from 'vitest';
 import { clipGroups } from '../../../packages/cli/src/lab/clip-report.ts';
 import { emojiTraining } from '../../../packages/cli/src/lab/emoji.ts';
 import { knownRows, nearnessRows, type SetLosses } from '../../../packages/cli/src/lab/memory-numbers.ts';
-import { bestIngredient, lossCells, lossSummaries } from '../../../packages/cli/src/lab/paper-numbers.ts';
+import {
+  bestIngredient,
+  lossCells,
+  lossSummaries,
+  unseenSummaries,
+} from '../../../packages/cli/src/lab/paper-numbers.ts';
 import { openTraining, sampleOf } from '../../../packages/cli/src/lab/training.ts';
 import { alphasCumprod } from '../../../packages/core/src/sampler/training-noise.ts';
 
@@ -139,6 +144,15 @@ test('losses are compared in pairs, over concepts', () => {
   // base: (4+8)/2 - (2+4)/2 = 3 and (6+10)/2 - (4+6)/2 = 3
   expect(summaries[0]!.aboveSoup).toEqual({ mean: 3, low: 3, high: 3, n: 2 });
   expect(bestIngredient(summaries)!.rival).toBe('x');
+
+  expect(unseenSummaries(losses)).toEqual([]);
+  const unseen = unseenSummaries(losses.map((one) => ({ ...one, others: one.set === 'x' ? one.members : [[1]] })));
+  expect(unseen.map(({ loss }) => [loss.mean, loss.n])).toEqual([
+    [11 / 3, 3],
+    [5 / 3, 3],
+    [7 / 3, 3],
+  ]);
+  expect(unseen[0]!.aboveSoup!.mean).toBeCloseTo(4 / 3, 9);
 });
 
 describe('nearest pictures', () => {

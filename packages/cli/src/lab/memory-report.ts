@@ -50,8 +50,9 @@ export const setupOf = (lab: Lab, { paragon, clip, timesteps }: MemoryFindings):
 export const toData = (value: unknown): Json =>
   JSON.parse(JSON.stringify(value, (_, item: unknown) => (typeof item === 'number' ? rounded(item) : item)));
 
-export const between = ({ mean, low, high }: Interval): string =>
-  `${shortNumber(mean)} (95 %: ${shortNumber(low)} to ${shortNumber(high)})`;
+/** Of one unit nothing is known of how others would differ. */
+export const between = ({ mean, low, high, n }: Interval): string =>
+  `${shortNumber(mean)} (${n > 1 ? `95 %: ${shortNumber(low)} to ${shortNumber(high)}` : 'of one alone'})`;
 
 function inWords(lab: Lab, findings: MemoryFindings, rows: readonly Nearness[], known: readonly Known[]): string[] {
   const at = (kind: Nearness['kind'], by: Distance = 'latents') =>

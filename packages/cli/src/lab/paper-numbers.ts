@@ -24,16 +24,10 @@ const ofPicture = (losses: readonly number[]): number => mean(losses);
 export const lossCells = (losses: readonly SetLosses[]): LossCell[] =>
   losses.map(({ rival, kind, set, members }) => ({ rival, kind, set, loss: bootstrapMean(members.map(ofPicture)) }));
 
-/** Pictures of all sets together; those of one place in every set are one unit, as they show the same thing. */
-export function lossSummaries(losses: readonly SetLosses[]): LossSummary[] {
-  const rivals = [...new Set(losses.map(({ rival }) => rival))];
-  const unitsOf = (rival: string): number[] => {
-    const own = losses.filter((one) => one.rival === rival);
-    const count = Math.min(...own.map(({ members }) => members.length));
-    return Array.from({ length: count }, (_, i) => mean(own.map(({ members }) => ofPicture(members[i]!))));
-  };
+/** What each model's loss is over some units, and how far above the soup's. */
+function summarized(losses: readonly SetLosses[], unitsOf: (rival: string) => readonly number[]): LossSummary[] {
   const soup = losses.find(({ kind }) => kind === 'soup');
-  return rivals.map((rival) => {
+  return [...new Set(losses.map(({ rival }) => rival))].map((rival) => {
     const { kind } = losses.find((one) => one.rival === rival)!;
     const units = unitsOf(rival);
     return {
@@ -42,6 +36,22 @@ export function lossSummaries(losses: readonly SetLosses[]): LossSummary[] {
     };
   });
 }
+
+/** Pictures of all sets together; those of one place in every set are one unit, as they show the same thing. */
+export const lossSummaries = (losses: readonly SetLosses[]): LossSummary[] =>
+  summarized(losses, (rival) => {
+    const own = losses.filter((one) => one.rival === rival);
+    const count = Math.min(...own.map(({ members }) => members.length));
+    return Array.from({ length: count }, (_, i) => mean(own.map(({ members }) => ofPicture(members[i]!))));
+  });
+
+/** The same of pictures that no model was trained on, each by itself; none where there are no such pictures. */
+export const unseenSummaries = (losses: readonly SetLosses[]): LossSummary[] =>
+  losses.every(({ others }) => others.length === 0)
+    ? []
+    : summarized(losses, (rival) =>
+        losses.filter((one) => one.rival === rival).flatMap(({ others }) => others.map(ofPicture)),
+      );
 
 /** The ingredient with the lowest loss over all pictures. */
 export function bestIngredient(summaries: readonly LossSummary[]): LossSummary | undefined {

@@ -9,7 +9,7 @@ import {
   type SetLosses,
 } from './memory-numbers.js';
 import { between, setupOf, toData } from './memory-report.js';
-import { bestIngredient, type LossSummary, lossCells, lossSummaries } from './paper-numbers.js';
+import { bestIngredient, type LossSummary, lossCells, lossSummaries, unseenSummaries } from './paper-numbers.js';
 import type { CsvRows } from './report-files.js';
 import type { Lab } from './session.js';
 import { rounded } from './soups.js';
@@ -20,23 +20,24 @@ export interface PaperFindings extends Omit<MemoryFindings, 'unseen'> {
 
 export function paperReport(lab: Lab, findings: PaperFindings, extra: string) {
   const summaries = lossSummaries(findings.losses);
+  const unseen = unseenSummaries(findings.losses);
   const clip = findings.clipRows && clipGroups(findings.clipRows);
   const nearness = nearnessRows(lab, { drawn: findings.drawn, unseen: [] }).filter(({ by }) => by === 'latents');
-  const charts = paperCharts(findings, summaries, nearness, clip);
+  const charts = paperCharts(findings, { summaries, unseen, nearness, clip });
   const sections: Section[] = [
     {
       title: 'Denoising loss',
-      blocks: [...charts.loss.map(chartBlock), lossTable(summaries)],
+      blocks: [...charts.loss.map(chartBlock), lossTable(summaries, unseen)],
     },
     ...(clip ? [{ title: 'CLIP score', blocks: [chartBlock(charts.clip!), clipTable(clip)] }] : []),
     { title: 'Memorization', blocks: [chartBlock(charts.memory), memoryTable(nearness)] },
     { title: 'Pictures', blocks: [pictureBlock(lab, findings.drawn)] },
     { title: 'What this can say', blocks: caveats(findings).map((text): Block => ({ type: 'text', text })) },
   ];
-  const data = toData({ losses: lossCells(findings.losses), summaries, clip: clip ?? null, nearness });
+  const data = toData({ losses: lossCells(findings.losses), summaries, unseen, clip: clip ?? null, nearness });
   const report: Report = {
     ...{ type: 'soup-lab', kind: 'paper', title: `Soup, paragon, single models and base: ${lab.kitchen.title}` },
-    summary: inWords(summaries, nearness, clip),
+    summary: inWords({ summaries, unseen, nearness, clip }),
     ...{ command: lab.command(extra), setup: setupOf(lab, { ...findings, unseen: [] }), sections, data },
   };
   return { report, csv: csvRows(findings) };
@@ -44,12 +45,14 @@ export function paperReport(lab: Lab, findings: PaperFindings, extra: string) {
 
 const chartBlock = (chart: BarChart | HeatMap): Block => ({ type: 'chart', chart });
 
-function paperCharts(
-  { losses }: PaperFindings,
-  summaries: readonly LossSummary[],
-  nearness: readonly Nearness[],
-  clip: readonly ClipGroup[] | undefined,
-) {
+interface PaperNumbers {
+  readonly summaries: readonly LossSummary[];
+  readonly unseen: readonly LossSummary[];
+  readonly nearness: readonly Nearness[];
+  readonly clip: readonly ClipGroup[] | undefined;
+}
+
+function paperCharts({ losses }: PaperFindings, { summaries, unseen, nearness, clip }: PaperNumbers) {
   const cells = lossCells(losses);
   const sets = [...new Set(cells.map(({ set }) => set))];
   const bar = (name: string, { mean, low, high }: Interval) => ({ name, value: mean, low, high });
@@ -72,8 +75,17 @@ function paperCharts(
         'mean squared error',
         summaries.map(({ rival, loss }) => [rival, loss]),
       ),
+      ...(unseen.length > 0
+        ? [
+            one(
+              'Denoising loss on drawings of the same sets that no ingredient was trained on',
+              'mean squared error',
+              unseen.map(({ rival, loss }): [string, Interval] => [rival, loss]),
+            ),
+          ]
+        : []),
       heat,
-    ] as const,
+    ],
     ...(clip && {
       clip: one(
         'CLIP score of drawings',
@@ -89,32 +101,39 @@ function paperCharts(
   };
 }
 
-function inWords(
-  summaries: readonly LossSummary[],
-  nearness: readonly Nearness[],
-  clip: readonly ClipGroup[] | undefined,
-): string[] {
+function inWords({ summaries, unseen, nearness, clip }: PaperNumbers): string[] {
   const soup = summaries.find(({ kind }) => kind === 'soup')!;
   const best = bestIngredient(summaries);
-  const against = (name: string, one: LossSummary | undefined): string[] => {
-    const above = one?.aboveSoup;
-    if (!one || !above) return [];
-    const who =
-      above.low > 0 ? `better than ${name}` : above.high < 0 ? `worse than ${name}` : `not surely apart from ${name}`;
-    return [`${who} (whose loss less the soup's is ${between(above)})`];
+  const verdicts = (all: readonly LossSummary[]): string => {
+    const against = (name: string, one: LossSummary | undefined): string[] => {
+      const above = one?.aboveSoup;
+      if (!above) return [];
+      const who =
+        above.low > 0 ? `better than ${name}` : above.high < 0 ? `worse than ${name}` : `not surely apart from ${name}`;
+      return [`${who} (loss less the soup's: ${between(above)})`];
+    };
+    const of = (kind: LossSummary['kind']) => all.find((one) => one.kind === kind);
+    return [
+      ...against('the paragon', of('paragon')),
+      ...against(
+        `the best single model, ${best?.rival}`,
+        all.find(({ rival }) => rival === best?.rival),
+      ),
+      ...against('the base', of('base')),
+      ...against('the score ensemble', of('ensemble')),
+    ].join('; ');
   };
-  const of = (kind: LossSummary['kind']) => summaries.find((one) => one.kind === kind);
-  const verdicts = [
-    ...against('the paragon', of('paragon')),
-    ...against(`the best single model, ${best?.rival}`, best),
-    ...against('the base', of('base')),
-    ...against('the score ensemble', of('ensemble')),
-  ];
+  const unseenSoup = unseen.find(({ kind }) => kind === 'soup');
   const near = (kind: Nearness['kind']) => nearness.find((row) => row.kind === kind);
   const [ours, paragon] = [near('soup'), near('paragon')];
   const clipOf = (name: string) => clip?.find((group) => group.name === name);
   return [
-    `Over the training pictures of all ingredients alike, the soup's denoising loss is ${between(soup.loss)}: ${verdicts.join('; ')}.`,
+    `Over the training pictures of all ingredients alike, the soup's denoising loss is ${between(soup.loss)}: ${verdicts(summaries)}.`,
+    ...(unseenSoup
+      ? [
+          `On drawings of the same sets that none was trained on it is ${between(unseenSoup.loss)}: ${verdicts(unseen)}.`,
+        ]
+      : []),
     ...(clip
       ? [
           `CLIP score: soup ${between(clipOf('soup')!.score)}` +
@@ -133,12 +152,24 @@ function inWords(
   ];
 }
 
-const lossTable = (summaries: readonly LossSummary[]): Block => ({
+const lossTable = (summaries: readonly LossSummary[], unseen: readonly LossSummary[]): Block => ({
   type: 'table',
   caption:
-    'Loss over all pictures, and how much it is above that of the soup on the same pictures under the same noise',
-  columns: ['model', 'loss', 'above the soup'],
-  rows: summaries.map(({ rival, loss, aboveSoup }) => [rival, between(loss), aboveSoup ? between(aboveSoup) : '']),
+    'Loss over the training pictures of all ingredients, and over drawings that none was trained on; and how much it is above ' +
+    'that of the soup on the same pictures under the same noise',
+  columns: [
+    'model',
+    'trained on',
+    'above the soup',
+    ...(unseen.length > 0 ? ['not trained on', 'above the soup'] : []),
+  ],
+  rows: summaries.map(({ rival, loss, aboveSoup }, i) => {
+    const other = unseen[i];
+    return [
+      ...[rival, between(loss), aboveSoup ? between(aboveSoup) : ''],
+      ...(other ? [between(other.loss), other.aboveSoup ? between(other.aboveSoup) : ''] : []),
+    ];
+  }),
 });
 
 const memoryTable = (nearness: readonly Nearness[]): Block => ({
@@ -169,8 +200,8 @@ function pictureBlock({ prompts, seeds }: Lab, drawn: readonly DrawnCopies[]): B
 const caveats = ({ notes, paragon }: PaperFindings): string[] => [
   'If these are the shipped models, this is emoji, not LAION: networks of 5 million parameters, a few minutes of training, ' +
     'four sets of some thousand drawings that show the same things. It shows how the comparison is made, not what large models do.',
-  'The loss is measured on pictures that the models were trained on, under noise and timesteps that are the same for all. ' +
-    'A lower loss there may be better drawing or better memory; the two are not told apart by it.',
+  'Noise and timesteps are the same for all models and pictures. A lower loss on pictures that were trained on may be better ' +
+    'drawing or better memory; on pictures that were not it is the former, but those are other things, and fewer.',
   'Single models are measured on the pictures of all ingredients, of which they have seen a part. The score ensemble costs as ' +
     'many networks as there are ingredients.',
   ...(paragon ? [] : ['There is no paragon beside the models; name one with --paragon.']),
@@ -180,16 +211,14 @@ const caveats = ({ notes, paragon }: PaperFindings): string[] => [
 ];
 
 function csvRows({ losses, timesteps, clipRows = [], drawn }: PaperFindings): CsvRows {
-  const ofLosses = ({ set, rival, members }: SetLosses) =>
-    members.flatMap((one, i) =>
-      one.map((loss, t) => ({
-        measure: 'loss',
-        model: rival,
-        set,
-        picture: i,
-        timestep: timesteps[t]!,
-        value: rounded(loss),
-      })),
+  const ofLosses = ({ set, rival, members, others }: SetLosses) =>
+    [members, others].flatMap((group, g) =>
+      group.flatMap((one, i) =>
+        one.map((loss, t) => ({
+          ...{ measure: 'loss', model: rival, set, trainedOn: g === 0, picture: i, timestep: timesteps[t]! },
+          value: rounded(loss),
+        })),
+      ),
     );
   return [
     ...losses.flatMap(ofLosses),

@@ -25,7 +25,7 @@ export function paperCommand(lab: Command, run: Run): void {
     )
     .argument('[model...]', "the soup's ingredients (default: the shipped shards)")
     .option('--shortlist <number>', 'training pictures looked at closely for each drawing', wholeNumber(2, 10_000), 8);
-  withLabFlags(withTrainingFlags(command, { pictures: 8, timesteps: 3 }), { prompts: 3, seeds: 1, steps: 10 })
+  withLabFlags(withTrainingFlags(command, { pictures: 6, timesteps: 2 }), { prompts: 3, seeds: 1, steps: 10 })
     .addHelpText(
       'after',
       `
@@ -53,11 +53,12 @@ async function measurePaper(lab: Lab, flags: MemoryFlags): Promise<void> {
     const training = await openTraining(flags.training, names, rivals.size);
     if (flags.clip !== undefined) clip = await openLabClip(lab, flags.clip);
     const timesteps = timestepsAt(rivals.model.scheduler, flags.timesteps);
-    const samples = training.sets.map(({ name, members }) => ({
+    const samples = training.sets.map(({ name, members, heldOut }) => ({
       set: name,
       members: sampleOf(members, flags.pictures, flags.seed),
+      heldOut: sampleOf(heldOut, flags.pictures, flags.seed),
     }));
-    const judged = samples.reduce((sum, { members }) => sum + members.length, 0);
+    const judged = samples.reduce((sum, { members, heldOut }) => sum + members.length + heldOut.length, 0);
     const total = rivals.all.length * (judged + 2 * prompts.length * seeds.length);
     const tick = lab.progress('measured', total);
     const finder = copyFinder(lab, rivals, {
@@ -70,9 +71,15 @@ async function measurePaper(lab: Lab, flags: MemoryFlags): Promise<void> {
     const clipRows: ClipRow[] = [];
     for (const rival of rivals.all) {
       const { name, kind, painter } = rival;
-      for (const { set, members } of samples) {
-        const found = await rivals.losses(rival, members, timesteps, tick);
-        losses.push({ set, rival: name, kind, members: found, others: [] });
+      for (const { set, members, heldOut } of samples) {
+        const seen = await rivals.losses(rival, members, timesteps, tick);
+        losses.push({
+          set,
+          rival: name,
+          kind,
+          members: seen,
+          others: await rivals.losses(rival, heldOut, timesteps, tick),
+        });
       }
       const drawings = await drawAll(lab, painter, tick);
       const copies: Copies[] = [];
