@@ -65,7 +65,7 @@ describe('fidelity', () => {
     const stop = new AbortController();
     const found: PathStep[] = [];
     const request = { prompt, seed: BigInt(seed), steps: count, guidance, signal: stop.signal };
-    const blocks = ['BASE', 'M00', 'OUT02'];
+    const blocks = ['M00', 'OUT02'];
     const onStep = (step: PathStep) => {
       if (found.push(step) > at) stop.abort();
     };
@@ -86,7 +86,7 @@ describe('fidelity', () => {
       readFileSync(`${REFERENCE}/linearity.json`, 'utf8'),
     );
     for (const t of [50, 400]) {
-      const prompts = ['cat face', 'pizza', 'guitar'];
+      const prompts = ['cat face', 'guitar'];
       const found = await noiseResiduals(model, networks, { prompts, timestep: t, seed: 7n });
       const { residual, relative } = known.find((one) => one.t === t)!;
       // Other noise and other prompts: the order of magnitude is what can agree.
@@ -98,24 +98,22 @@ describe('fidelity', () => {
   });
 
   test('a soup of one is its ensemble, and one block souped is less than all', async () => {
-    const [base, ink, noto] = [await folder('base'), await folder('ink'), await folder('noto')];
-    const one = await openNetworks(gpu, { ingredients: [{ folder: ink, weight: 1 }], base });
     const asked = { prompts: ['rocket'], timestep: 500, seed: 1n };
+    const one = await openNetworks(gpu, {
+      ingredients: [{ folder: await folder('ink'), weight: 1 }],
+      base: await folder('base'),
+    });
     const [alone] = await noiseResiduals(model, one, asked);
     expect([alone!.gap, alone!.change > 0]).toEqual([0, true]);
     await one.close();
 
-    const ingredients = [ink, noto].map((folder) => ({ folder, weight: 1 }));
-    const two = await openNetworks(gpu, { ingredients, base });
-    const [whole] = await noiseResiduals(model, two, asked);
-    const halfway = { ...two, soup: two.hybrid('M00') };
-    const [middle] = await noiseResiduals(model, halfway, asked);
+    const [whole] = await noiseResiduals(model, networks, asked);
+    const [middle] = await noiseResiduals(model, { ...networks, soup: networks.hybrid('M00') }, asked);
     expect(middle!.gap).toBeGreaterThan(0);
     expect(middle!.gap).toBeLessThan(whole!.gap);
     expect(middle!.change).toBe(whole!.change);
-    const [none] = await noiseResiduals(model, { ...two, soup: two.hybrid('no block') }, asked);
+    const [none] = await noiseResiduals(model, { ...networks, soup: networks.hybrid('no block') }, asked);
     expect(none!.gap).toBe(0);
-    await two.close();
   });
 
   test('needs a base', async () => {
