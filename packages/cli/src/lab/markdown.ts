@@ -5,14 +5,22 @@ import { writeFileAtomic } from '../atomic-file.js';
 import { chartSvg } from './chart.js';
 import { shortNumber } from './numbers.js';
 
-/** What a page's style says of charts, with colours for both schemes: an image knows its viewer's. */
-const STYLE = `text{fill:#1c1c1e;font:13px system-ui,sans-serif}.title{font-size:15px;font-weight:600}.quiet{fill:#6a6a70}
-.grid{stroke:#8884;stroke-width:.7}.axis{stroke:#6a6a70}.whisker{stroke:#1c1c1e;stroke-width:1.4}
-svg{--ink:#1c1c1e;--series-0:#0072b2;--series-1:#d55e00;--series-2:#009e73;--series-3:#cc79a7;--series-4:#b38600;--series-5:#56b4e9;--series-6:#7a5195;--series-7:#666;background:#fff}`;
+/** What a page's style says of charts on white, in plain colours: viewers of images know no variables of CSS. */
+const COLOURS: Readonly<Record<string, string>> = {
+  ...{ ink: '#1c1c1e', quiet: '#6a6a70', line: '#8884' },
+  ...{ 'series-0': '#0072b2', 'series-1': '#d55e00', 'series-2': '#009e73', 'series-3': '#cc79a7' },
+  ...{ 'series-4': '#b38600', 'series-5': '#56b4e9', 'series-6': '#7a5195', 'series-7': '#666666' },
+};
+const STYLE =
+  'text{fill:#1c1c1e;font:13px system-ui,sans-serif}.title{font-size:15px;font-weight:600}.quiet{fill:#6a6a70}' +
+  '.grid{stroke:#8884;stroke-width:.7}.axis{stroke:#6a6a70}.whisker{stroke:#1c1c1e;stroke-width:1.4}';
 
 /** A chart as a file of its own. */
-export const standaloneSvg = (chart: Chart): string =>
-  `${chartSvg(chart).replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" ').replace('>', `><style>${STYLE}</style>`)}\n`;
+export function standaloneSvg(chart: Chart): string {
+  const svg = chartSvg(chart).replace(/var\(--([\w-]+)\)/g, (_, name: string) => COLOURS[name] ?? '#000');
+  const white = '<rect width="100%" height="100%" fill="#fff"/>';
+  return `${svg.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" ').replace('>', `><style>${STYLE}</style>${white}`)}\n`;
+}
 
 /** Writes OUT/<kind>.md and OUT/<kind>-<n>.svg; gives their paths. Pictures are left to the page. */
 export async function writeMarkdown(report: Report, out: string): Promise<string[]> {
