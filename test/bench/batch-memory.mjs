@@ -19,15 +19,15 @@ import {
 
 const text = /** @type {const} */ ({ type: 'string' });
 const { values } = parseArgs({
-  options: { count: text, every: text, size: text, steps: text, json: { type: 'boolean' } },
+  options: { count: text, every: text, size: text, steps: text, guidance: text, json: { type: 'boolean' } },
 });
 const [count, every] = [Number(values.count ?? 500), Number(values.every ?? 50)];
-const { size = '32', steps = '1', json = false } = values;
+const { size = '32', steps = '1', guidance = '7', json = false } = values;
 // Weights that change as well: from one soup to the next the engine blends anew.
 const model = ['noto', 'noto+ink', 'noto:2+ink:1', 'noto:1+ink:2'];
 const manifest = {
   axes: { model, seed: `1..${Math.ceil(count / model.length)}` },
-  defaults: { prompt: 'x', steps, size },
+  defaults: { prompt: 'x', steps, size, guidance },
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'soup-bench-'));
