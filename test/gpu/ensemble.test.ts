@@ -2,7 +2,7 @@
 import { generate, golden, loadModel, type Model, openModelFolder, openSafetensors } from '@diffusion-soup/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { diskFolder, fileSource, PANTRY, REFERENCE } from '../support/files.ts';
-import { relativeL2, testGpu } from '../support/gpu.ts';
+import { random, relativeL2, testGpu } from '../support/gpu.ts';
 
 const SHARDS = ['noto', 'twemoji', 'fluent', 'ink'];
 /** Twenty steps, each on the last one's result, let differences in f32 rounding grow. */
@@ -19,6 +19,19 @@ async function latentsOf(model: Model, steps: number, prompts = ['red apple']): 
     if (event.type === 'image') latents.push(event.latents);
   }
   return latents;
+}
+
+/** What the UNet says to noise. */
+async function predictionOf({ unet }: Model): Promise<Float32Array> {
+  const { inChannels, crossAttentionDim } = unet.config;
+  const size = { images: 1, height: 8, width: 8 };
+  const { output } = await unet.predict(
+    size,
+    random([inChannels * 64], 1).data,
+    Float32Array.of(321),
+    random([32 * crossAttentionDim[0]!], 2).data,
+  );
+  return output;
 }
 
 describe('the score ensemble', () => {
@@ -61,7 +74,16 @@ describe('the score ensemble', () => {
 
     const pair = await loadModel(gpu, await ingredients(['twemoji', 'ink'], [2, 1]), { base, ensemble: true });
     expect(relativeL2(reweighed[0]!, (await latentsOf(pair, 1))[0]!)).toBe(0);
+    const both = await predictionOf(pair);
     await pair.destroy();
+    const alone: Float32Array[] = [];
+    for (const name of ['twemoji', 'ink']) {
+      const model = await loadModel(gpu, await ingredients([name]), { base });
+      alone.push(await predictionOf(model));
+      await model.destroy();
+    }
+    const expected = alone[0]!.map((x, i) => (2 * x + alone[1]![i]!) / 3);
+    expect(relativeL2(both, expected)).toBeLessThan(1e-6);
   });
 
   test('refuses what has no mean of predictions', async () => {
