@@ -58,8 +58,11 @@ Examples:
 
 async function measureFidelity(lab: Lab, { blocks, blockPrompts }: FidelityFlags): Promise<void> {
   const { kitchen, gpu, opened, output, prompts, seeds, flags } = lab;
-  const networks = await openNetworks(gpu, kitchen.open, { signal: output.io.signal });
+  let room = 0;
+  const networks = await openNetworks(gpu, kitchen.open, { signal: output.io.signal, room: () => room });
   const { model } = await loadWithProgress(opened, kitchen, output);
+  const { sampleSize } = model.unet.config;
+  room = model.vae.decodeFootprint({ images: 1, height: sampleSize, width: sampleSize }).peak;
   try {
     const key = soupKey(lab);
     const painter = (name: 'soup' | 'base'): Painter => ({
