@@ -44,7 +44,8 @@ export function createShelf(gpu: Gpu, config: UNetConfig, first: Blend, options:
   const one = createUNet(gpu, config, first);
   const { sampleSize } = config;
   const own = one.predictFootprint({ images: 2, height: sampleSize, width: sampleSize }, TOKENS).peak;
-  const staging = Math.min(STAGING_BYTES, one.bytes);
+  // What a blend is read into, before it is averaged.
+  const staging = Math.min(STAGING_BYTES, one.bytes * first.ingredients.length);
   const places: Place[] = [{ unet: one }];
   let last = places[0]!;
 
