@@ -85,9 +85,11 @@ function inWords(lab: Lab, findings: MemoryFindings, rows: readonly Nearness[], 
       `Membership by loss, calibrated by the base (area under the ROC curve, 0.5 is chance): each ingredient on its own ` +
         `pictures ${aucs(own)}; the soup on them ${aucs(inSoup)}.`,
     );
+    const alone = known.filter(({ kind }) => kind === 'base').map(({ raw }) => raw.mean);
     said.push(
-      'The pictures that were not trained on show other things than those that were; calibration takes out how hard they ' +
-        'are, not what fine-tuning on this style does to them.',
+      'The pictures that were not trained on show other things, and are harder or easier by themselves: the base, which has ' +
+        `seen neither, tells them apart with ${shortNumber(Math.min(...alone))} to ${shortNumber(Math.max(...alone))}. ` +
+        'Calibration takes that out in part only, so compare models on the same pictures, not with 0.5.',
     );
   }
   said.push('Measured on this sample of pictures. No distance and no AUC proves that nothing can be extracted.');
@@ -101,7 +103,8 @@ function nearnessBlocks(lab: Lab, { drawn }: MemoryFindings, rows: readonly Near
     {
       type: 'table',
       caption:
-        'Distance to the nearest training picture; its ratio to the mean distance of the 16 nearest (a copy stands out: near 0); ' +
+        'Distance to the nearest training picture; its ratio to the mean distance of the nearest that were looked at closely, at most 16 ' +
+        '(a copy stands out: near 0); ' +
         'how often it has the prompt as its caption; and of which ingredient it is',
       columns: ['drawn by', 'distance in', 'distance', 'ratio', 'same caption', 'nearest is of'],
       rows: rows.map(({ name, by, distance, ratio, sameCaption, sets, kind }) => [
@@ -181,7 +184,9 @@ export function knownBlocks(known: readonly Known[]): Block[] {
       type: 'text',
       text:
         'The base has seen none of these pictures: an AUC of its own that is not 0.5 is how much harder the pictures that were ' +
-        'not trained on are by themselves. Calibrated scores are the base loss of a picture less the model loss of it.',
+        'not trained on are by themselves. Calibrated scores are the base loss of a picture less the model loss of it. A model that is ' +
+        'better at everything gains most where the loss was highest, which pulls its calibrated AUC down, below 0.5 even: read both ' +
+        'columns.',
     },
   ];
 }

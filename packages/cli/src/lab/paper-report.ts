@@ -175,7 +175,7 @@ const lossTable = (summaries: readonly LossSummary[], unseen: readonly LossSumma
 const memoryTable = (nearness: readonly Nearness[]): Block => ({
   type: 'table',
   caption: 'Nearest training picture of each drawing, in latents; soup lab memory says more',
-  columns: ['drawn by', 'distance', 'ratio to the 16 nearest'],
+  columns: ['drawn by', 'distance', 'ratio to the nearest ones'],
   rows: nearness.map(({ name, distance, ratio }) => [name, between(distance), between(ratio)]),
 });
 
