@@ -4,9 +4,10 @@
 //   q, y   (images, queries, heads * HEAD)   f16
 //   k, v   (images, keys, heads * HEAD)      f16
 //
-// A workgroup has 64 queries of one head, 16 in each subgroup of 32 lanes, and goes through the keys KEYS at a time.
-// HEAD is divisible by 8; up to the next 16 (PADDED) there are zeros. Scores, their maximum and all sums are f32; shares
-// are halves, and the sum that they are divided by is that of the halves.
+// A workgroup has 64 queries of one head, 16 in each subgroup of 32 lanes, and goes through the keys 16 * KEY_BLOCKS at a
+// time. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros. Values are turned as they are staged, since both
+// operands are then read along what is summed over. Scores, their maximum and all sums are f32; shares are halves, and
+// the total that they are divided by is that of the halves.
 //
 // Sums in matrices cannot be scaled row by row, so the maximum that shares are relative to follows the true one only
 // when that has grown by more than LAG (as in FlashAttention-4), and then sums go through workgroup memory once.
@@ -30,29 +31,35 @@ alias Sums = subgroup_matrix_result<f32, 16, 16>;
 
 const THREADS = 128u;
 const QUERIES = 64u;
+const KEYS = KEY_BLOCKS * 16;
+const PADDED = BLOCKS * 16;
 const HEAD_CHUNKS = HEAD / 8;
 const CHUNKS = PADDED / 8;
-const BLOCKS = PADDED / 16;
-const KEY_BLOCKS = KEYS / 16;
 const LOWEST = -3.4e38;
 // exp of this is what the largest share can be, far below the largest half.
 const LAG = 5.5;
-// In vectors of four halves; eight halves more than a row has keep rows off each other's banks.
-const PITCH = (PADDED + 8) / 4;
-const SCORE_PITCH = KEYS + 4;
-const SHARE_PITCH = KEYS + 8;
+// In elements of 16 bytes, to which matrices have to be aligned: eight halves, or four f32. One more than a row has keeps
+// rows off each other's banks.
+const K_PITCH = (PADDED + 8) / 8;
+const V_PITCH = (KEYS + 8) / 8;
+const SCORE_PITCH = (KEYS + 4) / 4;
+const SHARE_PITCH = (KEYS + 8) / 8;
 
-// Keys, then values; at first the queries.
-var<workgroup> panel: array<vec4<f16>, 2 * KEYS * PITCH>;
-var<workgroup> scores: array<f32, QUERIES * SCORE_PITCH>;
-var<workgroup> shares: array<f16, QUERIES * SHARE_PITCH>;
+// At first the queries, then keys.
+var<workgroup> k_panel: array<vec4u, max(KEYS, QUERIES) * K_PITCH>;
+var<workgroup> v_panel: array<vec4u, PADDED * V_PITCH>;
+var<workgroup> scores: array<vec4f, QUERIES * SCORE_PITCH>;
+var<workgroup> shares: array<vec4u, QUERIES * SHARE_PITCH>;
 var<workgroup> factor: array<f32, QUERIES>;
 var<workgroup> has_grown: atomic<u32>;
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let subgroup = thread / 32;
-  let lane = thread % 32;
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
   let row_chunks = params.heads * HEAD_CHUNKS;
   let head_at = group.y * HEAD_CHUNKS;
   let q_start = group.z * params.queries;
@@ -60,53 +67,65 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_query = group.x * QUERIES;
 
   for (var i = thread; i < QUERIES * CHUNKS; i += THREADS) {
-    let row = i / CHUNKS;
+    let query = first_query + i / CHUNKS;
     let chunk = i % CHUNKS;
-    let is_there = first_query + row < params.queries && chunk < HEAD_CHUNKS;
-    let at = (q_start + first_query + row) * row_chunks + head_at + chunk;
-    put(row * PITCH + chunk * 2, select(vec4u(0), q[select(0, at, is_there)], is_there));
+    let is_there = query < params.queries && chunk < HEAD_CHUNKS;
+    let eight = q[select(0, (q_start + query) * row_chunks + head_at + chunk, is_there)];
+    k_panel[i / CHUNKS * K_PITCH + chunk] = select(vec4u(0), eight, is_there);
   }
   workgroupBarrier();
-  var query: array<Left, BLOCKS>;
-  for (var d = 0u; d < BLOCKS; d++) {
-    query[d] = subgroupMatrixLoad<Left, row_major>(&panel, subgroup * 16 * PITCH + d * 4, PITCH);
+  @unroll for (var d = 0u; d < BLOCKS; d++) {
+    let query#d = subgroupMatrixLoad<Left, row_major>(&k_panel, subgroup * 16 * K_PITCH + d * 2, K_PITCH);
+    var sum#d: Sums;
   }
   workgroupBarrier();
 
-  // Two lanes have a row between them, every other key each.
+  // Two lanes have a row between them, every other eight of its keys each.
   let row = subgroup * 16 + lane / 2;
   let odd = lane % 2;
-  var sums: array<Sums, BLOCKS>;
   var highest = LOWEST;
   var total = 0.0;
   for (var first = 0u; first < params.keys; first += KEYS) {
     for (var i = thread; i < KEYS * CHUNKS; i += THREADS) {
-      let key = i / CHUNKS;
       let chunk = i % CHUNKS;
-      let is_there = first + key < params.keys && chunk < HEAD_CHUNKS;
-      let at = select(0, (k_start + first + key) * row_chunks + head_at + chunk, is_there);
-      put(key * PITCH + chunk * 2, select(vec4u(0), k[at], is_there));
-      put((KEYS + key) * PITCH + chunk * 2, select(vec4u(0), v[at], is_there));
+      k_panel[i / CHUNKS * K_PITCH + chunk] = chunk_of(&k, first + i / CHUNKS, k_start, row_chunks, head_at, chunk);
     }
-    workgroupBarrier();
-
-    for (var j = 0u; j < KEY_BLOCKS; j++) {
-      var score: Sums;
-      for (var d = 0u; d < BLOCKS; d++) {
-        let right = subgroupMatrixLoad<Right, col_major>(&panel, j * 16 * PITCH + d * 4, PITCH);
-        score = subgroupMatrixMultiplyAccumulate(query[d], right, score);
+    for (var i = thread; i < KEYS / 8 * CHUNKS; i += THREADS) {
+      let chunk = i % CHUNKS;
+      @unroll for (var e = 0u; e < 8u; e++) {
+        let value#e = chunk_of(&v, first + i / CHUNKS * 8 + e, k_start, row_chunks, head_at, chunk);
       }
-      subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH + j * 16, score, SCORE_PITCH);
+      let at = chunk * 8 * V_PITCH + i / CHUNKS;
+      @unroll for (var c = 0u; c < 4u; c++) {
+        let even = vec4u(value_0[c], value_2[c], value_4[c], value_6[c]);
+        let odd = vec4u(value_1[c], value_3[c], value_5[c], value_7[c]);
+        v_panel[at + c * 2 * V_PITCH] = (even & vec4u(0xffff)) | (odd << vec4u(16));
+        v_panel[at + (c * 2 + 1) * V_PITCH] = (even >> vec4u(16)) | (odd & vec4u(0xffff0000));
+      }
     }
     if (thread == 0) {
       atomicStore(&has_grown, 0);
     }
     workgroupBarrier();
 
+    @unroll for (var j = 0u; j < KEY_BLOCKS; j++) {
+      var score = Sums();
+      @unroll for (var d = 0u; d < BLOCKS; d++) {
+        let right = subgroupMatrixLoad<Right, col_major>(&k_panel, j * 16 * K_PITCH + d * 2, K_PITCH);
+        score = subgroupMatrixMultiplyAccumulate(query#d, right, score);
+      }
+      subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH + j * 4, score, SCORE_PITCH);
+    }
+    workgroupBarrier();
+
     var tile_highest = LOWEST;
-    for (var i = odd; i < KEYS; i += 2) {
-      let score = select(LOWEST, scores[row * SCORE_PITCH + i] * params.scale, first + i < params.keys);
-      tile_highest = max(tile_highest, score);
+    @unroll for (var i = 0u; i < KEY_BLOCKS; i++) {
+      let at#i = row * SCORE_PITCH + (i * 2 + odd) * 2;
+      let key#i = vec4u(first + (i * 2 + odd) * 8) + vec4u(0, 1, 2, 3);
+      let low#i = select(vec4f(LOWEST), scores[at#i] * params.scale, key#i < vec4u(params.keys));
+      let high#i = select(vec4f(LOWEST), scores[at#i + 1] * params.scale, key#i + 4 < vec4u(params.keys));
+      let highest#i = max(low#i, high#i);
+      tile_highest = max(tile_highest, max(max(highest#i.x, highest#i.y), max(highest#i.z, highest#i.w)));
     }
     tile_highest = max(tile_highest, subgroupShuffleXor(tile_highest, 1));
     if (tile_highest > highest + LAG) {
@@ -118,62 +137,54 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     } else {
       factor[row] = 1;
     }
-    for (var i = odd; i < KEYS; i += 2) {
-      let score = scores[row * SCORE_PITCH + i] * params.scale;
-      let share = f16(select(0.0, exp(score - highest), first + i < params.keys));
-      shares[row * SHARE_PITCH + i] = share;
-      total += f32(share);
+    @unroll for (var i = 0u; i < KEY_BLOCKS; i++) {
+      let share_low = vec4<f16>(select(vec4f(0), exp(low#i - highest), key#i < vec4u(params.keys)));
+      let share_high = vec4<f16>(select(vec4f(0), exp(high#i - highest), key#i + 4 < vec4u(params.keys)));
+      shares[row * SHARE_PITCH + i * 2 + odd] = vec4u(bitcast<vec2u>(share_low), bitcast<vec2u>(share_high));
+      total += dot(vec4f(share_low) + vec4f(share_high), vec4f(1));
     }
     if (workgroupUniformLoad(&has_grown) != 0 && first > 0) {
-      scale_sums(&sums, subgroup, lane);
+      // The scores have been used by now, and lend their memory.
+      @unroll for (var d = 0u; d < BLOCKS; d++) {
+        workgroupBarrier();
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH, sum#d, SCORE_PITCH);
+        workgroupBarrier();
+        scores[row * SCORE_PITCH + odd] *= factor[row];
+        scores[row * SCORE_PITCH + odd + 2] *= factor[row];
+        workgroupBarrier();
+        sum#d = subgroupMatrixLoad<Sums, row_major>(&scores, subgroup * 16 * SCORE_PITCH, SCORE_PITCH);
+      }
     }
 
-    for (var j = 0u; j < KEY_BLOCKS; j++) {
-      let left = subgroupMatrixLoad<Left, row_major>(&shares, subgroup * 16 * SHARE_PITCH + j * 16, SHARE_PITCH);
-      for (var d = 0u; d < BLOCKS; d++) {
-        let right = subgroupMatrixLoad<Right, row_major>(&panel, (KEYS + j * 16) * PITCH + d * 4, PITCH);
-        sums[d] = subgroupMatrixMultiplyAccumulate(left, right, sums[d]);
+    @unroll for (var j = 0u; j < KEY_BLOCKS; j++) {
+      let left = subgroupMatrixLoad<Left, row_major>(&shares, subgroup * 16 * SHARE_PITCH + j * 2, SHARE_PITCH);
+      @unroll for (var d = 0u; d < BLOCKS; d++) {
+        let right = subgroupMatrixLoad<Right, col_major>(&v_panel, d * 16 * V_PITCH + j * 2, V_PITCH);
+        sum#d = subgroupMatrixMultiplyAccumulate(left, right, sum#d);
       }
     }
     workgroupBarrier();
   }
 
   total += subgroupShuffleXor(total, 1);
-  factor[row] = 1 / total;
-  for (var d = 0u; d < BLOCKS; d++) {
+  let query = first_query + row;
+  @unroll for (var d = 0u; d < BLOCKS; d++) {
+    subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH, sum#d, SCORE_PITCH);
     workgroupBarrier();
-    subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH, sums[d], SCORE_PITCH);
-    workgroupBarrier();
-    for (var i = lane; i < 64; i += 32) {
-      let query_row = subgroup * 16 + i / 4;
-      let column = d * 16 + i % 4 * 4;
-      if (first_query + query_row < params.queries && column < HEAD) {
-        let at = query_row * SCORE_PITCH + i % 4 * 4;
-        let value = vec4f(scores[at], scores[at + 1], scores[at + 2], scores[at + 3]) * factor[query_row];
-        let y_at = ((q_start + first_query + query_row) * row_chunks + head_at) * 2 + column / 4;
+    for (var i = odd; i < 4; i += 2) {
+      let column = d * 16 + i * 4;
+      if (query < params.queries && column < HEAD) {
+        let value = scores[row * SCORE_PITCH + i] / total;
+        let y_at = ((q_start + query) * row_chunks + head_at) * 2 + column / 4;
         y[y_at] = vec4<f16>(clamp(value, vec4f(-LARGEST_F16), vec4f(LARGEST_F16)));
       }
     }
+    workgroupBarrier();
   }
 }
 
-// Every row of the sums times its factor. The scores have been used by now, and lend their memory.
-fn scale_sums(sums: ptr<function, array<Sums, BLOCKS>>, subgroup: u32, lane: u32) {
-  for (var d = 0u; d < BLOCKS; d++) {
-    workgroupBarrier();
-    subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH, (*sums)[d], SCORE_PITCH);
-    workgroupBarrier();
-    for (var i = lane; i < 256; i += 32) {
-      let row = subgroup * 16 + i / 16;
-      scores[row * SCORE_PITCH + i % 16] *= factor[row];
-    }
-    workgroupBarrier();
-    (*sums)[d] = subgroupMatrixLoad<Sums, row_major>(&scores, subgroup * 16 * SCORE_PITCH, SCORE_PITCH);
-  }
-  workgroupBarrier();
-}
-
-fn put(at: u32, eight: vec4u) {
-  panel[at] = vec4<f16>(bitcast<vec2<f16>>(eight.x), bitcast<vec2<f16>>(eight.y));
-  panel[at + 1] = vec4<f16>(bitcast<vec2<f16>>(eight.z), bitcast<vec2<f16>>(eight.w));
+// Eight halves of a key's or a value's row; zeros past the last key and past the head.
+fn chunk_of(rows: ptr<storage, array<vec4u>, read>, key: u32, start: u32, pitch: u32, head_at: u32, chunk: u32) -> vec4u {
+  let is_there = key < params.keys && chunk < HEAD_CHUNKS;
+  return select(vec4u(0), rows[select(0, (start + key) * pitch + head_at + chunk, is_there)], is_there);
 }

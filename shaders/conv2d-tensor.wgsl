@@ -38,34 +38,41 @@ struct Params {
 @group(0) @binding(5) var<storage, read> residual: array<ResidualVec>;
 @group(0) @binding(6) var<storage, read_write> y: array<YVec>;
 
-// Of each row's window: the image's first line, and the top left corner in the (scaled) input.
-var<private> image_at: array<u32, X_SLOTS>;
-var<private> top: array<i32, X_SLOTS>;
-var<private> left_edge: array<i32, X_SLOTS>;
+// A row's window: the image's first line, and the top left corner in the (scaled) input.
+struct Window {
+  image_at: u32,
+  top: i32,
+  left: i32,
+}
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  tile(group, thread);
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  tile(group, thread, subgroup, lane);
 }
 
-fn begin_row(slot: u32, row: u32) {
+fn begin_row(row: u32) -> Window {
   let pixel = row % params.rows_per_image;
-  image_at[slot] = row / params.rows_per_image * params.in_height;
-  top[slot] = i32(pixel / params.out_width * params.stride) - i32(params.pad_top);
-  left_edge[slot] = i32(pixel % params.out_width * params.stride) - i32(params.pad_left);
+  let corner = vec2i(vec2u(pixel / params.out_width, pixel % params.out_width) * params.stride);
+  let image_at = row / params.rows_per_image * params.in_height;
+  return Window(image_at, corner.x - i32(params.pad_top), corner.y - i32(params.pad_left));
 }
 
-fn x_chunk(slot: u32, k: u32) -> vec4u {
+fn x_chunk(window: Window, k: u32) -> vec4u {
   let tap = k / params.channels;
   let channel = k - tap * params.channels;
   let tap_y = tap / params.kernel;
-  let at_y = top[slot] + i32(tap_y);
-  let at_x = left_edge[slot] + i32(tap - tap_y * params.kernel);
+  let at_y = window.top + i32(tap_y);
+  let at_x = window.left + i32(tap - tap_y * params.kernel);
   let is_in = at_y >= 0 && at_x >= 0 && at_y < i32(params.up_height) && at_x < i32(params.up_width);
   var pixel = vec2u(u32(at_y), u32(at_x));
   if (UPSAMPLE) {
     pixel = pixel * vec2u(params.in_height, params.in_width) / vec2u(params.up_height, params.up_width);
   }
-  let at = ((image_at[slot] + pixel.x) * params.in_width + pixel.y) * params.channels + channel;
+  let at = ((window.image_at + pixel.x) * params.in_width + pixel.y) * params.channels + channel;
   return select(vec4u(0), x_halves(x[select(0, at / 8, is_in)]), is_in);
 }

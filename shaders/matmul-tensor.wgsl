@@ -25,17 +25,20 @@ struct Params {
 @group(0) @binding(5) var<storage, read> residual: array<ResidualVec>;
 @group(0) @binding(6) var<storage, read_write> y: array<YVec>;
 
-var<private> row_at: array<u32, X_SLOTS>;
-
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  tile(group, thread);
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  tile(group, thread, subgroup, lane);
 }
 
-fn begin_row(slot: u32, row: u32) {
-  row_at[slot] = row * params.inner / 8;
+fn begin_row(row: u32) -> u32 {
+  return row * params.inner / 8;
 }
 
-fn x_chunk(slot: u32, k: u32) -> vec4u {
-  return x_halves(x[row_at[slot] + k / 8]);
+fn x_chunk(row_at: u32, k: u32) -> vec4u {
+  return x_halves(x[row_at + k / 8]);
 }

@@ -1,14 +1,15 @@
 // A tile of y = x · wᵀ on the matrix units: what matmul-tensor.wgsl and conv2d-tensor.wgsl share. The kernel that uses it
 // has `params` with rows, columns, inner, split, rows_per_image and has_...; the bindings w, bias, shift, residual and
 // y; and two functions:
-//   begin_row(slot, row)         before all else, for each row of x that this thread fetches
-//   x_chunk(slot, k) -> vec4u    eight halves of that row, from inner index k on
+//   begin_row(row) -> at        for each row of x that this thread fetches: all that x_chunk needs to know of it
+//   x_chunk(at, k) -> vec4u     eight halves of that row, from inner index k on
 //
 // x and w are staged in workgroup memory as halves, DEPTH of the inner dimension at once, while the next ones are on
 // their way into registers. They are bound as read_write though nobody writes them: what cannot change is fetched as
 // late as possible by NVIDIA's compiler, and then everybody waits (204 against 249 TFLOP/s at 4096 x 4096 x 4096).
-// Each subgroup of 32 lanes has GROUP_ROWS x GROUP_COLUMNS sums in matrices of 16 x 16, as f32: sums in halves overflow.
-// The shape is that of NVIDIA's shmem.comp (vk_cooperative_matrix_perf).
+// Each subgroup of 32 lanes has ROW_BLOCKS x COLUMN_BLOCKS matrices of 16 x 16 sums, as f32: sums in halves overflow.
+// They are written out one by one (@unroll: packages/core/src/gpu/unroll.ts). The shape is that of NVIDIA's shmem.comp
+// (vk_cooperative_matrix_perf).
 //
 //   w   (inner / 32, columns, 32) halves; behind them memory for whole tiles, with anything in it
 //   y   (splits, rows, columns): split z has the sum over its part of the inner dimension
@@ -19,74 +20,73 @@ alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Sums = subgroup_matrix_result<f32, 16, 16>;
 
-const SUBGROUPS = ROW_GROUPS * COLUMN_GROUPS;
-const THREADS = SUBGROUPS * 32;
-const GROUP_ROWS = TILE_ROWS / ROW_GROUPS;
-const GROUP_COLUMNS = TILE_COLUMNS / COLUMN_GROUPS;
-const ROW_BLOCKS = GROUP_ROWS / 16;
-const COLUMN_BLOCKS = GROUP_COLUMNS / 16;
+const THREADS = ROW_GROUPS * COLUMN_GROUPS * 32;
+const GROUP_ROWS = ROW_BLOCKS * 16;
+const GROUP_COLUMNS = COLUMN_BLOCKS * 16;
+const TILE_ROWS = ROW_GROUPS * GROUP_ROWS;
+const TILE_COLUMNS = COLUMN_GROUPS * GROUP_COLUMNS;
 // Eight halves are fetched at once.
 const CHUNKS = DEPTH / 8;
-const X_SLOTS = TILE_ROWS * CHUNKS / THREADS;
-const W_SLOTS = TILE_COLUMNS * CHUNKS / THREADS;
-// In vectors of four halves. Eight halves more than a row has keep rows that are read together off each other's banks.
-const PITCH = (DEPTH + 8) / 4;
-const STRIP_PITCH = (GROUP_COLUMNS + 4) / WIDTH;
+// In elements of 16 bytes, to which matrices have to be aligned: eight halves, or four f32. One more than a row has keeps
+// rows that are read together off each other's banks.
+const PITCH = (DEPTH + 8) / 8;
+const W_START = TILE_ROWS * PITCH;
+const STRIP_PITCH = (GROUP_COLUMNS + 4) / 4;
+const STRIP = 16 * STRIP_PITCH;
 
-var<workgroup> x_panel: array<vec4<f16>, TILE_ROWS * PITCH>;
-var<workgroup> w_panel: array<vec4<f16>, TILE_COLUMNS * PITCH>;
-var<workgroup> strip: array<Vec, SUBGROUPS * 16 * STRIP_PITCH>;
+// Halves of x, then of w; when all are used, sums. Memory of its own for those would take it from the caches (159 against
+// 267 TFLOP/s).
+var<workgroup> panel: array<vec4u, max((TILE_ROWS + TILE_COLUMNS) * PITCH, ROW_GROUPS * COLUMN_GROUPS * STRIP)>;
 
-fn tile(group: vec3u, thread: u32) {
-  let subgroup = thread / 32;
-  let lane = thread % 32;
+fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   let first_row = group.y * TILE_ROWS;
   let first_column = group.x * TILE_COLUMNS;
   let group_row = subgroup / COLUMN_GROUPS * GROUP_ROWS;
   let group_column = subgroup % COLUMN_GROUPS * GROUP_COLUMNS;
   let begin = group.z * params.split;
   let end = min(begin + params.split, params.inner);
+  let chunk = thread % CHUNKS * 8;
 
-  for (var i = 0u; i < X_SLOTS; i++) {
-    begin_row(i, min(first_row + (thread + i * THREADS) / CHUNKS, params.rows - 1));
+  @unroll for (var i = 0u; i < X_SLOTS; i++) {
+    let row#i = begin_row(min(first_row + (thread + i * THREADS) / CHUNKS, params.rows - 1));
+    var x_next#i = x_chunk(row#i, begin + chunk);
   }
-  var x_next: array<vec4u, X_SLOTS>;
-  var w_next: array<vec4u, W_SLOTS>;
-  for (var i = 0u; i < X_SLOTS; i++) {
-    x_next[i] = x_chunk(i, begin + thread % CHUNKS * 8);
+  @unroll for (var i = 0u; i < W_SLOTS; i++) {
+    var w_next#i = w[w_chunk(thread + i * THREADS, begin, first_column)];
   }
-  for (var i = 0u; i < W_SLOTS; i++) {
-    w_next[i] = w[w_chunk(thread + i * THREADS, begin, first_column)];
-  }
-
-  var sums: array<array<Sums, COLUMN_BLOCKS>, ROW_BLOCKS>;
-  for (var k = begin; k < end; k += DEPTH) {
-    for (var i = 0u; i < X_SLOTS; i++) {
-      let slot = thread + i * THREADS;
-      put_x(slot / CHUNKS * PITCH + slot % CHUNKS * 2, x_next[i]);
+  @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
+    @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
+      var sum#i#j: Sums;
     }
-    for (var i = 0u; i < W_SLOTS; i++) {
+  }
+
+  for (var k = begin; k < end; k += DEPTH) {
+    @unroll for (var i = 0u; i < X_SLOTS; i++) {
       let slot = thread + i * THREADS;
-      put_w(slot / 4 % TILE_COLUMNS * PITCH + (slot / (TILE_COLUMNS * 4) * 4 + slot % 4) * 2, w_next[i]);
+      panel[slot / CHUNKS * PITCH + slot % CHUNKS] = x_next#i;
+    }
+    @unroll for (var i = 0u; i < W_SLOTS; i++) {
+      let slot = thread + i * THREADS;
+      panel[W_START + slot / 4 % TILE_COLUMNS * PITCH + slot / (TILE_COLUMNS * 4) * 4 + slot % 4] = w_next#i;
     }
     storageBarrier();
     workgroupBarrier();
     let next = min(k + DEPTH, end - DEPTH);
-    for (var i = 0u; i < X_SLOTS; i++) {
-      x_next[i] = x_chunk(i, next + thread % CHUNKS * 8);
+    @unroll for (var i = 0u; i < X_SLOTS; i++) {
+      x_next#i = x_chunk(row#i, next + chunk);
     }
-    for (var i = 0u; i < W_SLOTS; i++) {
-      w_next[i] = w[w_chunk(thread + i * THREADS, next, first_column)];
+    @unroll for (var i = 0u; i < W_SLOTS; i++) {
+      w_next#i = w[w_chunk(thread + i * THREADS, next, first_column)];
     }
-    for (var d = 0u; d < DEPTH / 16; d++) {
-      var right: array<Right, COLUMN_BLOCKS>;
-      for (var j = 0u; j < COLUMN_BLOCKS; j++) {
-        right[j] = subgroupMatrixLoad<Right, col_major>(&w_panel, (group_column + j * 16) * PITCH + d * 4, PITCH);
+    @unroll for (var d = 0u; d < STEPS; d++) {
+      @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
+        let right_at#d#j = W_START + (group_column + j * 16) * PITCH + d * 2;
+        let right#d#j = subgroupMatrixLoad<Right, col_major>(&panel, right_at#d#j, PITCH);
       }
-      for (var i = 0u; i < ROW_BLOCKS; i++) {
-        let left = subgroupMatrixLoad<Left, row_major>(&x_panel, (group_row + i * 16) * PITCH + d * 4, PITCH);
-        for (var j = 0u; j < COLUMN_BLOCKS; j++) {
-          sums[i][j] = subgroupMatrixMultiplyAccumulate(left, right[j], sums[i][j]);
+      @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
+        let left = subgroupMatrixLoad<Left, row_major>(&panel, (group_row + i * 16) * PITCH + d * 2, PITCH);
+        @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
+          sum#i#j = subgroupMatrixMultiplyAccumulate(left, right#d#j, sum#i#j);
         }
       }
     }
@@ -94,10 +94,9 @@ fn tile(group: vec3u, thread: u32) {
   }
 
   // Matrices have no elements that could be named: 16 rows at a time go through workgroup memory.
-  let strip_start = subgroup * 16 * STRIP_PITCH;
-  for (var i = 0u; i < ROW_BLOCKS; i++) {
-    for (var j = 0u; j < COLUMN_BLOCKS; j++) {
-      subgroupMatrixStore<row_major>(&strip, strip_start + j * 16 / WIDTH, sums[i][j], STRIP_PITCH);
+  @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
+    @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
+      subgroupMatrixStore<row_major>(&panel, subgroup * STRIP + j * 4, sum#i#j, STRIP_PITCH);
     }
     workgroupBarrier();
     for (var at = lane; at < 16 * GROUP_COLUMNS / WIDTH; at += 32) {
@@ -106,7 +105,8 @@ fn tile(group: vec3u, thread: u32) {
       let row = first_row + group_row + i * 16 + strip_row;
       let column = first_column + group_column + strip_column * WIDTH;
       if (row < params.rows && column < params.columns) {
-        let sum = strip[strip_start + strip_row * STRIP_PITCH + strip_column];
+        let four = bitcast<vec4f>(panel[subgroup * STRIP + strip_row * STRIP_PITCH + strip_column * WIDTH / 4]);
+        let sum = take(four, strip_column % (4 / WIDTH));
         let y_at = ((group.z * params.rows + row) * params.columns + column) / WIDTH;
         y[y_at] = to_y_vec(finish(sum, column, row, y_at));
       }
@@ -119,16 +119,6 @@ fn tile(group: vec3u, thread: u32) {
 fn w_chunk(slot: u32, k: u32, first_column: u32) -> u32 {
   let block = k / 32 + slot / (TILE_COLUMNS * 4);
   return (block * params.columns + first_column) * 4 + slot % (TILE_COLUMNS * 4);
-}
-
-fn put_x(at: u32, v: vec4u) {
-  x_panel[at] = vec4<f16>(bitcast<vec2<f16>>(v.x), bitcast<vec2<f16>>(v.y));
-  x_panel[at + 1] = vec4<f16>(bitcast<vec2<f16>>(v.z), bitcast<vec2<f16>>(v.w));
-}
-
-fn put_w(at: u32, v: vec4u) {
-  w_panel[at] = vec4<f16>(bitcast<vec2<f16>>(v.x), bitcast<vec2<f16>>(v.y));
-  w_panel[at + 1] = vec4<f16>(bitcast<vec2<f16>>(v.z), bitcast<vec2<f16>>(v.w));
 }
 
 fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {

@@ -136,7 +136,7 @@ async function measure(name, gpu, build, shapes, flop) {
 
 /** y = x · wᵀ, both n x n, on data that lies on the GPU. */
 async function product(gpu, /** @type {number} */ n, repeat = 20) {
-  const width = gpu.matrixUnits ? 32 : 4;
+  const width = gpu.matrixUnits === 'none' ? 4 : 32;
   const make = (/** @type {number} */ bytes) =>
     gpu.createBuffer(bytes, Usage.STORAGE | Usage.COPY_DST, 'benchmark operand');
   const halves = Uint16Array.from({ length: n * n }, (_, i) => 0x2c00 + ((i * 2654435761) % 1024) + (i & 1) * 0x8000);
@@ -158,7 +158,7 @@ async function product(gpu, /** @type {number} */ n, repeat = 20) {
   plan.destroy();
 }
 
-const matrixUnits = options['no-matrix-units'] ? false : process.env.FORCE ? true : undefined;
+const matrixUnits = options['no-matrix-units'] ? 'none' : undefined;
 const { gpu, adapter } = await openGpu({ precision: options.precision, matrixUnits });
 console.log(JSON.stringify({ adapter: adapterName(adapter), precision: gpu.precision, matrixUnits: gpu.matrixUnits }));
 const wants = (/** @type {string} */ name) => new RegExp(options.only, 'i').test(name);

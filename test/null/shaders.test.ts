@@ -4,6 +4,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
+import { tensorConstants } from '../../packages/core/src/ops/attention.ts';
+import { tileConstants } from '../../packages/core/src/ops/tensor.ts';
 import { nullGpu } from '../support/gpu.ts';
 
 const WORKGROUP = 64;
@@ -53,12 +55,12 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   ] as const;
   const norm = mixes(['x', 'y'], elem);
   // Tiles small enough for the null backend's workgroup memory; its subgroups are as large as the workgroup.
-  const tile = { TILE_ROWS: 32, TILE_COLUMNS: 32, ROW_GROUPS: 2, COLUMN_GROUPS: 2 };
+  const tile = { rows: 32, columns: 32, rowGroups: 2, columnGroups: 2 };
   const tiles = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
-      [32, 64].map((DEPTH) => ({
+      ([32, 64] as const).map((depth) => ({
         ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4, matrixUnits: true },
-        constants: { ...tile, DEPTH, ACTIVATION: 1 },
+        constants: { ...tileConstants({ ...tile, depth }), ACTIVATION: 1 },
       })),
     ),
   );
@@ -67,10 +69,10 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'conv2d-tensor': tiles.flatMap((one) =>
       [true, false].map((UPSAMPLE) => ({ ...one, constants: { ...one.constants, UPSAMPLE } })),
     ),
-    'attention-tensor': [8, 24, 40].map((HEAD) => ({
+    'attention-tensor': [8, 24].map((HEAD) => ({
       types: { q: elem, k: elem, v: elem, y: elem },
       matrixUnits: true,
-      constants: { HEAD, PADDED: Math.ceil(HEAD / 16) * 16, KEYS: 16 },
+      constants: tensorConstants(HEAD, 1),
     })),
   };
   return {

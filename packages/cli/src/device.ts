@@ -1,15 +1,21 @@
 /** Opens a GPU through Dawn, the WebGPU implementation in npm's `webgpu` package. */
 import { AdapterError, createGpu, type Gpu, type GpuOptions, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
 import { create } from 'webgpu';
+import { matrixUnitsOf } from './matrix-units.js';
 
 /**
  * f16 is off by default on NVIDIA before driver 615.71, where it fails some of Dawn's own tests; ours pass, and
  * they are run on such a driver (see test/README.md). Timestamps are rounded for the web's sake, not for ours.
  */
-const DAWN_FLAGS = [
-  `enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia${process.env.SOUP_ROBUST === 'no' ? ',disable_robustness' : ''}`,
-  'disable-dawn-features=timestamp_quantization',
-];
+const FEATURES = 'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia';
+const DAWN_FLAGS = [FEATURES, 'disable-dawn-features=timestamp_quantization'];
+
+/**
+ * Checks that keep strangers' shaders within their buffers cost a third of what matrix units can do (176 against 249
+ * TFLOP/s). All shaders here are ours, and no number of a file is ever an index.
+ */
+const UNCHECKED_FLAGS = [`${FEATURES},disable_robustness`, ...DAWN_FLAGS.slice(1)];
+const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix';
 
 export interface OpenOptions extends GpuOptions {
   /** Part of an adapter's name, to choose one of several. */
@@ -19,6 +25,8 @@ export interface OpenOptions extends GpuOptions {
 export interface OpenGpu {
   readonly gpu: Gpu;
   readonly adapter: GPUAdapter;
+  /** Of what was switched off, and why. */
+  readonly warning?: string;
 }
 
 /**
@@ -34,7 +42,12 @@ export const NO_ADAPTER =
   'Then try "soup doctor".';
 
 export async function openAdapter({ adapter: name }: Pick<OpenOptions, 'adapter'> = {}): Promise<GPUAdapter> {
-  const instance = create([...DAWN_FLAGS, ...(name ? [`adapter=${name}`] : [])]);
+  const adapter = await requestAdapter(DAWN_FLAGS, name);
+  return adapter.features.has(MATRIX_FEATURE) ? requestAdapter(UNCHECKED_FLAGS, name) : adapter;
+}
+
+async function requestAdapter(flags: readonly string[], name?: string): Promise<GPUAdapter> {
+  const instance = create([...flags, ...(name ? [`adapter=${name}`] : [])]);
   const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' }).catch((error: unknown) => {
     // Dawn itself refuses a name that no adapter has, and lists those that there are.
     const reason = error instanceof Error ? error.message.trim() : String(error);
@@ -54,5 +67,8 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenGpu> {
     requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
     requiredLimits: wantedLimits(adapter),
   });
-  return { gpu: createGpu(device, options), adapter };
+  const trust = options.matrixUnits ? undefined : await matrixUnitsOf(adapter, options.adapter);
+  const { units: matrixUnits, warning } = trust ?? {};
+  const gpu = createGpu(device, { adapterInfo: adapter.info, matrixUnits, ...options });
+  return { gpu, adapter, ...(warning !== undefined && { warning }) };
 }

@@ -3,7 +3,13 @@
 export * from './checkpoint/index.js';
 export { compare, type Difference } from './conformance/compare.js';
 export { BOUNDS, conform, type GoldenKind, golden, goldenFile, goldenKinds } from './conformance/conformance.js';
-export { checkMatrixUnits, MATRIX_UNITS_TOLERANCE, type MatrixUnitsResult } from './conformance/matrix-units.js';
+export {
+  checkMatrixUnits,
+  judgeMatrixUnits,
+  MATRIX_UNITS_TOLERANCE,
+  type MatrixUnitsResult,
+  matrixKernels,
+} from './conformance/matrix-units.js';
 export { type Admission, admit } from './cook/admission.js';
 export { sameConfig, samePrediction, weightsOf } from './cook/architecture.js';
 export {
@@ -16,7 +22,16 @@ export {
 export type { ModelIngredient, OpenRecipe, RecipeSettings } from './cook/open-recipe.js';
 export { type ContentHash, type CookedPart, type CookOptions, cookPart } from './cook/part.js';
 export * from './errors.js';
-export { createGpu, type Gpu, type GpuOptions, type Precision, wantedFeatures, wantedLimits } from './gpu/gpu.js';
+export {
+  createGpu,
+  type Gpu,
+  type GpuOptions,
+  hasMatrixUnits,
+  type MatrixUnits,
+  type Precision,
+  wantedFeatures,
+  wantedLimits,
+} from './gpu/gpu.js';
 export { checkKernel, type Variant } from './gpu/kernel.js';
 export { formatBytes, type Memory } from './gpu/memory.js';
 export { type ClipInput, clipInput } from './image/clip-input.js';

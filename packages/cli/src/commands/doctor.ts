@@ -5,6 +5,7 @@ import { formatBytes, SoupError, wantedFeatures, wantedLimits } from '@diffusion
 import type { Command } from 'commander';
 import { type CommonFlags, withCommonFlags } from '../flags.js';
 import { adapterName, isSoftware, loadDevice } from '../gpu.js';
+import { matrixUnitsOf } from '../matrix-units.js';
 import type { Output } from '../output.js';
 import { pantry } from '../recipe.js';
 import { understood } from '../report.js';
@@ -70,6 +71,7 @@ async function doctor({ adapter: name }: DoctorFlags, output: Output): Promise<n
           ['driver', found.driver],
           ['features', found.features.join(', ') || 'none of those that soup uses'],
           ['precision', `${found.precision}${found.precision === 'f32' ? ' (the adapter has no shader-f16)' : ''}`],
+          ['matrix units', found.matrixUnits],
           ...Object.entries(found.limits).map(([limit, value]): [string, string] => [limit, sizeOf(limit, value)]),
         ];
   const rows: [string, string][] = [
@@ -97,6 +99,7 @@ async function inspect(name: string | undefined) {
   const { openAdapter } = await loadDevice();
   const adapter = await openAdapter({ adapter: name });
   const { vendor, architecture, device, description } = adapter.info;
+  const matrix = await matrixUnitsOf(adapter, name);
   return {
     name: adapterName(adapter),
     ...{ vendor, architecture, device },
@@ -106,13 +109,20 @@ async function inspect(name: string | undefined) {
     features: wantedFeatures.filter((feature) => adapter.features.has(feature)),
     limits: wantedLimits(adapter),
     precision: adapter.features.has('shader-f16') ? 'f16' : 'f32',
+    matrixUnits: matrix?.units ?? 'none',
+    matrixWarning: matrix?.warning,
   };
 }
 
 type Found = Awaited<ReturnType<typeof inspect>>;
 
-function tipsFor({ isSoftware: software, precision }: Found, hasPantry: boolean, folder: string): string[] {
+function tipsFor(
+  { isSoftware: software, precision, matrixWarning }: Found,
+  hasPantry: boolean,
+  folder: string,
+): string[] {
   return [
+    ...(matrixWarning === undefined ? [] : [matrixWarning]),
     ...(software
       ? [
           'this adapter draws on the processor: right, but slow. With a graphics card in the machine, install its ' +

@@ -124,6 +124,7 @@ async function generateAll(words: readonly string[], flags: GenerateFlags, outpu
   const kitchen = await openKitchen({ ...order, ...(flags.ensemble && { ensemble: true }) }, output);
   checkTokenizer(kitchen);
   const opened = await openGpuFor({ precision: flags.precision, budget: flags.memory, adapter: flags.adapter });
+  if (opened.warning) output.warn(opened.warning);
   const adapter = adapterName(opened.adapter);
   const { precision } = opened.gpu;
   output.note(`${kitchen.title} on ${adapter}, ${precision}`);

@@ -4,8 +4,9 @@
  */
 import { encodeSafetensorsHeader, f32ToF16Bits, openSafetensors } from '../checkpoint/index.js';
 import { bytesSource } from '../checkpoint/source.js';
-import type { Gpu } from '../gpu/gpu.js';
+import type { Gpu, MatrixUnits } from '../gpu/gpu.js';
 import { cast, type Tensor } from '../gpu/graph.js';
+import { kernelSource } from '../gpu/kernel.js';
 import { createPlan, record } from '../gpu/plan.js';
 import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
@@ -64,7 +65,7 @@ function convolution(shape: readonly [number, number, number, number], columns: 
 function attending(images: number, queries: number, keys: number, heads: number, headWidth: number): Case {
   const channels = heads * headWidth;
   return {
-    name: `attention ${images} x ${queries} x ${keys}, ${heads} heads of ${headWidth}`,
+    name: `${headWidth > 160 ? 'wide ' : ''}attention ${images} x ${queries} x ${keys}, ${heads} heads of ${headWidth}`,
     weights: {},
     inputs: { q: [images, queries, channels], k: [images, keys, channels], v: [images, keys, channels] },
     build:
@@ -148,10 +149,10 @@ async function run(gpu: Gpu, one: Case): Promise<Float32Array> {
 }
 
 /** Compares, case by case. Stops at the first that is wrong unless `all` is wanted. */
-export async function checkMatrixUnits(gpu: Gpu, { all = false } = {}): Promise<MatrixUnitsResult[]> {
+export async function checkMatrixUnits(gpu: Gpu, { all = false, only = /./ } = {}): Promise<MatrixUnitsResult[]> {
   const results: MatrixUnitsResult[] = [];
-  for (const one of CASES) {
-    const expected = await run({ ...gpu, matrixUnits: false }, one);
+  for (const one of CASES.filter(({ name }) => only.test(name))) {
+    const expected = await run({ ...gpu, matrixUnits: 'none' }, one);
     const found = await run(gpu, one);
     const error = l2(found.map((x, i) => x - expected[i]!)) / l2(expected);
     results.push({ name: one.name, error });
@@ -159,5 +160,20 @@ export async function checkMatrixUnits(gpu: Gpu, { all = false } = {}): Promise<
   }
   return results;
 }
+
+/** What may be used: attention goes by itself, products only with everything that is made of them. */
+export function judgeMatrixUnits(results: readonly MatrixUnitsResult[]): MatrixUnits {
+  // NaN is no less wrong for having been null in JSON.
+  const isRight = (error: number | null) => error !== null && error <= MATRIX_UNITS_TOLERANCE;
+  const wrong = results.filter(({ error }) => !isRight(error)).map(({ name }) => name);
+  if (wrong.length === 0) return 'all';
+  return wrong.every((name) => name.startsWith('attention')) ? 'products' : 'none';
+}
+
+/** The kernels' text: a verdict holds for this, and for no other version of it. */
+export const matrixKernels = (): string =>
+  (['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'sum-splits', 'to-blocks'] as const)
+    .map((name) => kernelSource(name).code)
+    .join('\n');
 
 const l2 = (values: Float32Array): number => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));

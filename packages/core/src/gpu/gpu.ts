@@ -12,6 +12,9 @@ import { createMemory, type Memory } from './memory.js';
  */
 export type Precision = 'f32' | 'f16';
 
+/** Nothing; linear layers and convolutions; those and attention. */
+export type MatrixUnits = 'none' | 'products' | 'all';
+
 export interface Gpu {
   readonly device: GPUDevice;
   readonly precision: Precision;
@@ -22,8 +25,8 @@ export interface Gpu {
   readonly residual: Precision;
   /** Lanes of a subgroup that should share what they read; 1 where that does not pay or cannot be relied on. */
   readonly subgroup: number;
-  /** Whether products of f16 go through the matrix units ("tensor cores"), with sums in f32. */
-  readonly matrixUnits: boolean;
+  /** What goes through the matrix units ("tensor cores"), from f16 with sums in f32. */
+  readonly matrixUnits: MatrixUnits;
   readonly memory: Memory;
   /** Pipelines made so far, by shader and variant. */
   readonly pipelines: Map<string, Pipeline>;
@@ -40,8 +43,10 @@ export interface GpuOptions {
   readonly precision?: Precision | 'auto';
   /** Bytes the engine may hold on the device. */
   readonly budget?: number;
-  /** False: leave the matrix units alone even where there are some. True: use them without asking what they can do. */
-  readonly matrixUnits?: boolean;
+  /** What may go through the matrix units; by default all, where the adapter has those that kernels are written for. */
+  readonly matrixUnits?: MatrixUnits;
+  /** Of the adapter that the device is from: only there stands which matrices it multiplies. */
+  readonly adapterInfo?: GPUAdapterInfo;
 }
 
 /** The limits worth asking an adapter for, all of which the engine can do without. */
@@ -82,7 +87,10 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
     precision,
     residual: precision,
     subgroup: sharingLanes(device),
-    matrixUnits: precision === 'f16' && (options.matrixUnits ?? hasMatrixUnits(device)),
+    matrixUnits:
+      precision === 'f16'
+        ? (options.matrixUnits ?? (hasMatrixUnits(device, options.adapterInfo) ? 'all' : 'none'))
+        : 'none',
     memory,
     pipelines: new Map(),
     activations: [],
@@ -121,15 +129,16 @@ function sharingLanes({ features, adapterInfo }: GPUDevice): number {
 /** The form of matrices that tensor-tile.wgsl is written for. */
 const MATRIX_FORM = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 };
 const MATRIX_LANES = 32;
-/** Of workgroup memory, for the largest tile. */
-const MATRIX_WORKGROUP_BYTES = 40960;
+/** Of workgroup memory; the largest tiles take more where there is more. */
+const MATRIX_WORKGROUP_BYTES = 32768;
 
 /** The feature is not in the standard yet, so its types are not in @webgpu/types. */
 type MatrixInfo = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: readonly Record<string, string | number>[] };
 
-function hasMatrixUnits({ features, adapterInfo, limits }: GPUDevice): boolean {
+/** Whether a device, of this adapter, multiplies the matrices that the kernels are written for. */
+export function hasMatrixUnits({ features, limits }: GPUDevice | GPUAdapter, info?: GPUAdapterInfo): boolean {
   if (!features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName)) return false;
-  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = adapterInfo as MatrixInfo;
+  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = (info ?? {}) as Partial<MatrixInfo>;
   if (subgroupMinSize !== MATRIX_LANES || subgroupMaxSize !== MATRIX_LANES) return false;
   if (limits.maxComputeWorkgroupStorageSize < MATRIX_WORKGROUP_BYTES) return false;
   return [...subgroupMatrixConfigs].some((config) =>

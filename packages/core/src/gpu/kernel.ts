@@ -11,6 +11,7 @@ import { COMPUTE_STAGE } from './flags.js';
 import type { Gpu } from './gpu.js';
 import type { StorageType } from './graph.js';
 import { type ShaderName, shaders } from './shaders.gen.js';
+import { unroll } from './unroll.js';
 
 /** How the same kernel is compiled for other data. */
 export interface Variant {
@@ -79,12 +80,14 @@ export function kernelSource(name: ShaderName): KernelSource {
 const VECTORS = `alias Vec = vec4f;
 alias Columns = mat4x4f;
 fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }
+fn take(v: vec4f, i: u32) -> vec4f { return v; }
 fn activate_vec(activation: u32, v: vec4f) -> vec4f {
   return vec4f(activate(activation, v.x), activate(activation, v.y), activate(activation, v.z), activate(activation, v.w));
 }`;
 const NUMBERS = `alias Vec = f32;
 alias Columns = vec4f;
 fn inner(a: f32, b: f32) -> f32 { return a * b; }
+fn take(v: vec4f, i: u32) -> f32 { return v[i]; }
 fn activate_vec(activation: u32, v: f32) -> f32 { return activate(activation, v); }`;
 
 /** Eight halves of x as they lie in memory, and eight f32 rounded to halves. */
@@ -97,10 +100,8 @@ fn x_halves(v: XEight) -> vec4u {
   return vec4u(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
 }`;
 
-/** Offsets of matrices come from the lane's number divided by 32, which the compiler cannot see to be the same in a subgroup. */
 const MATRIX_UNITS = `enable subgroups;
-enable chromium_experimental_subgroup_matrix;
-diagnostic(off, chromium.subgroup_matrix_uniformity);`;
+enable chromium_experimental_subgroup_matrix;`;
 
 /** The largest half; what is larger is stored as that, not as infinity. */
 const SATURATE = 'const LARGEST_F16 = 65504.0;';
@@ -156,6 +157,10 @@ fn weight_vec(w: WeightVec) -> Vec { return Vec(w); }`,
   return `${lines.join('\n')}\n`;
 }
 
+/** What the compiler gets. */
+const codeOf = (source: KernelSource, variant: Variant): string =>
+  prelude(source, variant) + unroll(source.code, variant.constants ?? {});
+
 /** The pipeline of a kernel in a variant, made once per device. */
 export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): Pipeline {
   const key = `${name} ${JSON.stringify(variant)}`;
@@ -171,7 +176,7 @@ export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): 
         buffer: { type },
       })),
     });
-    const module = device.createShaderModule({ label: key, code: prelude(source, variant) + source.code });
+    const module = device.createShaderModule({ label: key, code: codeOf(source, variant) });
     const pipeline = device.createComputePipeline({
       label: key,
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
@@ -186,7 +191,7 @@ export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): 
 /** Compiles a kernel and reports what the compiler says, with the lines it speaks of. For tests and `doctor`. */
 export async function checkKernel(gpu: Gpu, name: ShaderName, variant: Variant = {}): Promise<void> {
   const source = kernelSource(name);
-  const code = prelude(source, variant) + source.code;
+  const code = codeOf(source, variant);
   gpu.device.pushErrorScope('validation');
   const module = gpu.device.createShaderModule({ label: name, code });
   const info = await module.getCompilationInfo();

@@ -50,7 +50,7 @@ export async function createClip(
   weights: Weights,
   { preprocessing, tokenizer }: ClipParts,
 ): Promise<ClipModel> {
-  const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32', matrixUnits: false };
+  const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32', matrixUnits: 'none' };
   const made: { readonly bytes: number; destroy(): void }[] = [];
   const destroy = () => {
     for (const part of made) part.destroy();

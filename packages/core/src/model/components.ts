@@ -42,7 +42,7 @@ const BESIDE_TEXT = /(^|\.)(position_ids|text_projection(\.weight)?|logit_scale)
 
 /** Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. */
 export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Blend) {
-  const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32', matrixUnits: false };
+  const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32', matrixUnits: 'none' };
   const parameters = createParameters(gpu, blend);
   const scope = clipScope(parameters.scope);
   const model = clipText(scope, config);

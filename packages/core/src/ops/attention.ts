@@ -33,8 +33,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   if (headWidth > WIDEST_IN_REGISTERS && !causal) return wideAttention(q, k, v, heads);
 
   const graph = graphOf(q);
-  const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
-  if (graph.gpu.matrixUnits && isHalf && !causal && headWidth % 8 === 0) return tensorAttention(q, k, v, heads);
+  const onMatrixUnits = causal ? undefined : tensorAttention(q, k, v, heads);
+  if (onMatrixUnits) return onMatrixUnits;
 
   const width = headWidth % 4 === 0 ? 4 : 1;
   return call(graph, {
@@ -53,23 +53,43 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   });
 }
 
-/** On the matrix units. */
-function tensorAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
+/** On the matrix units; undefined where heads are too wide for the device's workgroup memory. */
+function tensorAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor | undefined {
+  const { gpu } = graphOf(q);
   const [images, queries, channels] = q.shape as [number, number, number];
   const keys = k.shape[1]!;
   const headWidth = channels / heads;
-  const padded = Math.ceil(headWidth / 16) * 16;
+  const blocks = Math.ceil(headWidth / 16);
+  const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
+  // Twice as many keys and values at once where heads are narrow and there is memory.
+  const fits = (keyBlocks: number) =>
+    tensorBytes(blocks, keyBlocks) <= gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const keyBlocks = blocks <= 4 && fits(4) ? 4 : 2;
+  if (gpu.matrixUnits !== 'all' || !isHalf || headWidth % 8 !== 0 || !fits(keyBlocks)) return undefined;
   return call(graphOf(q), {
     kernel: 'attention-tensor',
     inputs: { q, k, v },
     shape: q.shape,
     dispatch: () => ({
-      // Twice as many keys and values fit workgroup memory where heads are narrow.
-      variant: { matrixUnits: true, constants: { HEAD: headWidth, PADDED: padded, KEYS: padded <= 64 ? 64 : 32 } },
+      variant: { matrixUnits: true, constants: tensorConstants(headWidth, keyBlocks) },
       params: { queries, keys, heads, scale: 1 / Math.sqrt(headWidth) },
       workgroups: [Math.ceil(queries / TENSOR_QUERIES), heads, images],
     }),
   });
+}
+
+/** What attention-tensor.wgsl has to know of a head and of how many keys it looks at. */
+export const tensorConstants = (headWidth: number, keyBlocks: number) => ({
+  HEAD: headWidth,
+  BLOCKS: Math.ceil(headWidth / 16),
+  KEY_BLOCKS: keyBlocks,
+});
+
+/** Workgroup memory that attention-tensor.wgsl takes, in bytes. */
+function tensorBytes(blocks: number, keyBlocks: number): number {
+  const [keys, padded] = [keyBlocks * 16, blocks * 16];
+  const panels = Math.max(keys, TENSOR_QUERIES) * (padded + 8) * 2 + padded * (keys + 8) * 2;
+  return panels + TENSOR_QUERIES * ((keys + 4) * 4 + (keys + 8) * 2 + 4) + 16;
 }
 
 /** The same with the scores in memory, for heads as wide as the VAE's (512): product, softmax, product. */
@@ -80,7 +100,7 @@ function wideAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
   const headWidth = channels / heads;
   const shape = [images, heads, queries, keys];
   const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
-  if (graph.gpu.matrixUnits && isHalf && images * heads === 1 && headWidth % 32 === 0 && keys % 32 === 0) {
+  if (graph.gpu.matrixUnits !== 'none' && isHalf && images * heads === 1 && headWidth % 32 === 0 && keys % 32 === 0) {
     const scores = tensorProduct({
       ...{ kernel: 'matmul-tensor', x: q, shape, type: 'f32', rowsPerImage: queries },
       w: toBlocks(k, { columns: keys, inner: headWidth, byColumn: channels, byInner: 1 }),

@@ -121,7 +121,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
             : [[rows, channels, kernel, kernel]],
         );
         const isHalf = averageOf(blend, key).result === 'F16';
-        const width = channels % 4 !== 0 ? 1 : isHalf && gpu.matrixUnits && channels % 32 === 0 ? 32 : 4;
+        const width = channels % 4 !== 0 ? 1 : isHalf && gpu.matrixUnits !== 'none' && channels % 32 === 0 ? 32 : 4;
         const packed = width !== 1 && isHalf;
         const taps = kernel * kernel;
         const data = keep({ key, rows, channels, taps, width, packed });

@@ -1,0 +1,103 @@
+/**
+ * May the matrix units be used? Their kernels are young, and so are the drivers' compilers for them: some die, some
+ * compute nonsense. So each adapter with its driver is asked once, in a process of its own and for a limited time, and the
+ * verdict is kept. SOUP_MATRIX_UNITS=none|products|all overrules it, SOUP_MATRIX_UNITS=check asks again.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import {
+  hasMatrixUnits,
+  judgeMatrixUnits,
+  type MatrixUnits,
+  type MatrixUnitsResult,
+  matrixKernels,
+} from '@diffusion-soup/core';
+import { writeFileAtomic } from './atomic-file.js';
+import { cacheFolder } from './hash/cache.js';
+import { version, versionOf } from './version.js';
+
+export interface Verdict {
+  readonly units: MatrixUnits;
+  /** Why it is not all. */
+  readonly warning?: string;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Compiling takes a few seconds; a compiler that hangs is no better than one that dies. */
+const LIMIT_MS = 90_000;
+const PROBE = fileURLToPath(new URL('./matrix-probe.js', import.meta.url));
+const UNITS: readonly MatrixUnits[] = ['none', 'products', 'all'];
+
+const run = promisify(execFile);
+
+/** undefined where the adapter has none, and core decides. */
+export async function matrixUnitsOf(
+  adapter: GPUAdapter,
+  name: string | undefined,
+  env: Env = process.env,
+  probe: (name?: string) => Promise<string> = runProbe,
+): Promise<Verdict | undefined> {
+  if (!hasMatrixUnits(adapter, adapter.info)) return undefined;
+  const wish = env.SOUP_MATRIX_UNITS;
+  const forced = UNITS.find((units) => units === wish);
+  if (forced) return { units: forced };
+  const file = verdictFile(adapter, env);
+  const known = wish === 'check' || file === undefined ? undefined : await readVerdict(file);
+  if (known) return known;
+  const verdict = await judge(() => probe(name));
+  if (file !== undefined) {
+    await mkdir(dirname(file), { recursive: true })
+      .then(() => writeFileAtomic(file, JSON.stringify(verdict)))
+      .catch(() => undefined); // asked again next time
+  }
+  return verdict;
+}
+
+async function runProbe(name?: string): Promise<string> {
+  const args = [PROBE, ...(name === undefined ? [] : [name])];
+  return (await run(process.execPath, args, { timeout: LIMIT_MS, killSignal: 'SIGKILL', maxBuffer: 1e7 })).stdout;
+}
+
+async function judge(probe: () => Promise<string>): Promise<Verdict> {
+  try {
+    const results: MatrixUnitsResult[] = JSON.parse(await probe());
+    const units = judgeMatrixUnits(results);
+    if (units === 'all') return { units };
+    const wrong = results.filter((one) => judgeMatrixUnits([one]) !== 'all').map(({ name }) => name);
+    return {
+      units,
+      warning: `the matrix units of this GPU compute something else for ${wrong.join('; ')}: ${without(units)}`,
+    };
+  } catch (error) {
+    const { killed, signal, code } = error as { killed?: boolean; signal?: string; code?: number | string };
+    const how = killed ? `took longer than ${LIMIT_MS / 1000} s` : `ended with ${signal ?? code ?? String(error)}`;
+    return { units: 'none', warning: `trying the matrix units of this GPU ${how}: ${without('none')}` };
+  }
+}
+
+const without = (units: MatrixUnits): string =>
+  `${units === 'products' ? 'attention goes' : 'pictures are drawn'} without them. SOUP_MATRIX_UNITS=check tries again`;
+
+/** One for each adapter, driver and version of whatever has a part in it. */
+function verdictFile({ info }: GPUAdapter, env: Env): string | undefined {
+  const folder = cacheFolder(env);
+  if (folder === undefined) return undefined;
+  const { vendor, architecture, device, description } = info;
+  const key = [vendor, architecture, device, description, version, versionOf('webgpu') ?? '', matrixKernels()];
+  return join(folder, 'matrix-units', `${createHash('sha256').update(JSON.stringify(key)).digest('hex')}.json`);
+}
+
+async function readVerdict(file: string): Promise<Verdict | undefined> {
+  try {
+    const { units, warning } = JSON.parse(await readFile(file, 'utf8'));
+    if (!UNITS.includes(units)) return undefined;
+    return { units, ...(typeof warning === 'string' && { warning }) };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,27 @@
+/** The kernels of the matrix units against the others, the units themselves being emulated. */
+import { checkMatrixUnits, createGpu, judgeMatrixUnits, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
+import { expect, test } from 'vitest';
+import { openAdapter } from '../../packages/cli/src/device.ts';
+import { withEmulation } from '../support/matrix-emulation.ts';
+
+const hasF16 = process.env.SOUP_TEST_F16 !== 'no'; // SwiftShader has none
+
+async function emulated(change?: (code: string) => string) {
+  const adapter = await openAdapter();
+  const device = await adapter.requestDevice({
+    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: wantedLimits(adapter),
+  });
+  return createGpu(withEmulation(device, change), { precision: 'f16', matrixUnits: 'all' });
+}
+
+test.runIf(hasF16)('products, convolutions and attention are what the other kernels compute', async () => {
+  const only = /matmul 130|conv2d 1 x 5|attention 2 x 70/;
+  const results = await checkMatrixUnits(await emulated(), { all: true, only });
+  expect([results.length, judgeMatrixUnits(results)], JSON.stringify(results)).toEqual([3, 'all']);
+});
+
+test.runIf(hasF16)('a unit that reads beside a matrix is found out', async () => {
+  const gpu = await emulated((code) => code.replaceAll('* 16) * PITCH + ', '* 16) * PITCH + 1 + '));
+  expect(judgeMatrixUnits(await checkMatrixUnits(gpu, { only: /matmul 130/ }))).toBe('none');
+});
