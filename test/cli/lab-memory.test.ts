@@ -86,7 +86,9 @@ describe('soup lab', () => {
 
   test('paper: losses are those of the soup on these pictures; Markdown, charts and CLIP scores are there', async () => {
     const args = ['lab', 'paper', 'noto+ink', '-p', 'circle', ...QUICK, '--training', folder.in('training')];
-    const { code, stderr } = await soup([...args, '--clip', CLIP, '--seed', '7', '-o', folder.in('out')]);
+    // What memory has measured of the same models, pictures and settings is known by its content.
+    writeFileSync(folder.in('out/paper.measurements.jsonl'), read('out/memory.measurements.jsonl'));
+    const { code, stderr } = await soup([...args, '--clip', CLIP, '-o', folder.in('out')]);
     expect(code, stderr).toBe(0);
     const { summaries, unseen, clip } = dataOf('out/paper.json');
     expect(summaries.map(({ kind }) => kind)).toEqual([
@@ -105,7 +107,7 @@ describe('soup lab', () => {
     const model = await loadModel(gpu, ingredients, { base: await open('base') });
     const path = folder.in('training/ink/held-out/star.png');
     const [picture] = await readHeldOut([{ path, prompt: 'star', sha256: '' }], { width: 128, height: 128 });
-    const loss = await reconstructionLoss(model, [picture!], { timesteps: [250, 749], seed: 7n });
+    const loss = await reconstructionLoss(model, [picture!], { timesteps: [250, 749], seed: 42n });
     const own = rowsOf('out/paper.csv').filter(
       (row) => row.model === 'soup' && row.set === 'ink' && row.trainedOn === 'false',
     );
@@ -139,6 +141,17 @@ describe('soup lab', () => {
     writeFileSync(folder.in('alone.png'), readFileSync(`${pictures}/circle.png`));
     const silent = await soup(['lab', 'clip-score', '--clip', CLIP, '--images', folder.in('.'), '-o', folder.in('s')]);
     expect([silent.code, silent.stderr]).toEqual([3, expect.stringContaining('does not say what it was drawn from')]);
+  }, 120_000);
+
+  test('a search takes the same score: the best candidate is the one whose picture has it', async () => {
+    const args = ['search', 'greedy', 'noto', 'ink', '--clip', CLIP, '-p', 'circle', '--steps', '1', '--budget', '2'];
+    const { code, stdout, stderr } = await soup([...args, '--seed', '42', '--json']);
+    expect(code, stderr).toBe(0);
+    const found = JSON.parse(stdout) as { goal: string; score: number; evaluations: { score: number }[] };
+    const scores = found.evaluations.map(({ score }) => score);
+    expect([found.goal, scores.length, found.score]).toEqual(['max', 2, Math.max(...scores)]);
+    expect(new Set(scores).size).toBe(2);
+    for (const score of scores) expect(score >= 0 && score <= 2.5).toBe(true);
   }, 120_000);
 
   test.each([
