@@ -114,7 +114,7 @@ async function measure(name, gpu, build, shapes, flop) {
     times.push(performance.now() - begun);
   }
   const profile = await plan.profile(inputs);
-  const gpuMs = profile.at(-1).endMs;
+  const gpuMs = profile.at(-1).endMs - profile[0].beginMs;
   const busyMs = profile.reduce((sum, { beginMs, endMs }) => sum + endMs - beginMs, 0);
   const ms = median(times);
   const out = await plan.run(inputs);

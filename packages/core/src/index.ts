@@ -22,11 +22,13 @@ export {
 export type { ModelIngredient, OpenRecipe, RecipeSettings } from './cook/open-recipe.js';
 export { type ContentHash, type CookedPart, type CookOptions, cookPart } from './cook/part.js';
 export * from './errors.js';
+export type { KernelTime } from './gpu/clock.js';
 export {
   createGpu,
   type Gpu,
   type GpuOptions,
   hasMatrixUnits,
+  type KernelListener,
   type MatrixUnits,
   type Precision,
   wantedFeatures,

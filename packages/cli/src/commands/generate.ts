@@ -27,6 +27,7 @@ import { adapterName, openGpuFor } from '../gpu.js';
 import { checkTokenizer, openKitchen } from '../kitchen.js';
 import type { Output } from '../output.js';
 import { destination, freePath, type SavedPicture, savePicture } from '../picture-file.js';
+import { createProfile, profileTable } from '../profile.js';
 import { formatSeconds } from '../progress.js';
 import { orderOf, type RecipeFlags, withRecipeFlags } from '../recipe-flags.js';
 import { PartialError } from '../report.js';
@@ -42,6 +43,7 @@ interface GenerateFlags extends CommonFlags, RecipeFlags {
   readonly guidance?: number;
   readonly size?: Size;
   readonly count?: number;
+  readonly profile?: string;
   readonly clipSkip?: number;
   readonly noise?: 'cpu' | 'cuda';
   readonly image?: string;
@@ -94,7 +96,8 @@ export function generateCommand(program: Command, run: Run): void {
     .option('--memory <amount>', 'the most GPU memory to use, as 6GB', parseBytes)
     .option('--adapter <name>', "part of a GPU's name, to choose one of several")
     .option('--preview <number>', 'show the picture at every n-th step, on a terminal', wholeNumber(1, 1000))
-    .option('--no-show', 'do not show the pictures on the terminal');
+    .option('--no-show', 'do not show the pictures on the terminal')
+    .option('--profile <file>', 'time every kernel: a table, and a trace for chrome://tracing or Perfetto');
   withRecipeFlags(command);
   withCommonFlags(command)
     .addHelpText(
@@ -106,6 +109,7 @@ Examples:
   soup generate noto ink --weights 3,1 -p pizza --seed 42 --steps 30 -o pizza.png
   soup generate ./my-soup -p "house with garden" --image photo.jpg --strength 0.6
   soup generate --ensemble noto:2+ink:1 -p rocket
+  soup generate noto -p "red apple" --profile trace.json
   soup generate noto -p "red apple" --json | jq -r '.images[].path'`,
     )
     .action(async (words: string[], flags: GenerateFlags) => {
@@ -123,7 +127,11 @@ async function generateAll(words: readonly string[], flags: GenerateFlags, outpu
   const order = await orderOf(words, flags, output);
   const kitchen = await openKitchen({ ...order, ...(flags.ensemble && { ensemble: true }) }, output);
   checkTokenizer(kitchen);
-  const opened = await openGpuFor({ precision: flags.precision, budget: flags.memory, adapter: flags.adapter });
+  const profile = flags.profile === undefined ? undefined : createProfile();
+  const opened = await openGpuFor({
+    ...{ precision: flags.precision, budget: flags.memory, adapter: flags.adapter },
+    onKernels: profile?.onKernels,
+  });
   if (opened.warning) output.warn(opened.warning);
   const adapter = adapterName(opened.adapter);
   const { precision } = opened.gpu;
@@ -159,8 +167,14 @@ async function generateAll(words: readonly string[], flags: GenerateFlags, outpu
       const each = job.secondsPerStep === undefined ? '' : `, ${job.secondsPerStep.toFixed(2)} s/step`;
       output.note(`drew "${prompt}" in ${formatSeconds(job.seconds)}${each}, seed ${seed}`);
     }
+    if (profile) {
+      await profile.write(flags.profile!);
+      for (const line of profileTable(profile.rows())) output.note(line);
+      output.note(`every kernel, for chrome://tracing or ui.perfetto.dev: ${flags.profile}`);
+    }
     output.result({
       images,
+      ...(profile && { profile: profile.rows() }),
       settings: (({ prompt: _, ...settings }) => ({ ...settings, prompts }))(drawn[0]!.settings),
       recipe: kitchen.recipe,
       adapter,

@@ -1,4 +1,4 @@
-/** When the GPU began and ended each pass: timestamp queries, in milliseconds since the first. */
+/** When the GPU began and ended each pass: timestamp queries, in milliseconds of the GPU's own clock. */
 import { AdapterError } from '../errors.js';
 import { MapMode, Usage } from './flags.js';
 import type { Gpu } from './gpu.js';
@@ -6,6 +6,12 @@ import type { Gpu } from './gpu.js';
 export interface Interval {
   readonly beginMs: number;
   readonly endMs: number;
+}
+
+export interface KernelTime extends Interval {
+  readonly kernel: string;
+  /** Of what it writes. */
+  readonly shape: readonly number[];
 }
 
 /** Of a query set. */
@@ -45,8 +51,10 @@ export function createClock(gpu: Gpu, passes: number) {
       await gpu.settled(readback.mapAsync(MapMode.READ), doing);
       const ns = new BigUint64Array(readback.getMappedRange().slice(0));
       readback.unmap();
-      const ms = (i: number) => Number(ns[i]! - ns[0]!) / 1e6;
-      return Array.from({ length: passes }, (_, i) => ({ beginMs: ms(i * 2), endMs: ms(i * 2 + 1) }));
+      return Array.from({ length: passes }, (_, i) => {
+        const [begin, end] = [ns[i * 2]!, ns[i * 2 + 1]!];
+        return { beginMs: Number(begin) / 1e6, endMs: Number(end) / 1e6 };
+      });
     },
     destroy() {
       for (const set of sets) set.destroy();

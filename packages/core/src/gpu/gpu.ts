@@ -3,6 +3,7 @@
  * the memory budget, and the rule that no wait outlives the device.
  */
 import { AdapterError, DeviceError } from '../errors.js';
+import type { KernelTime } from './clock.js';
 import type { Pipeline } from './kernel.js';
 import { createMemory, type Memory } from './memory.js';
 
@@ -14,6 +15,9 @@ export type Precision = 'f32' | 'f16';
 
 /** Nothing; linear layers and convolutions; those and attention. */
 export type MatrixUnits = 'none' | 'products' | 'all';
+
+/** What ran ("UNet"), and when the GPU began and ended each of its kernels. */
+export type KernelListener = (label: string, times: readonly KernelTime[]) => void;
 
 export interface Gpu {
   readonly device: GPUDevice;
@@ -28,6 +32,7 @@ export interface Gpu {
   /** What goes through the matrix units ("tensor cores"), from f16 with sums in f32. */
   readonly matrixUnits: MatrixUnits;
   readonly memory: Memory;
+  readonly onKernels?: KernelListener;
   /** Pipelines made so far, by shader and variant. */
   readonly pipelines: Map<string, Pipeline>;
   /** Buffers that plans share for activations; see plan.ts. */
@@ -47,6 +52,8 @@ export interface GpuOptions {
   readonly matrixUnits?: MatrixUnits;
   /** Of the adapter that the device is from: only there stands which matrices it multiplies. */
   readonly adapterInfo?: GPUAdapterInfo;
+  /** Is told how long each kernel took; then kernels run in passes of their own, a little slower. */
+  readonly onKernels?: KernelListener;
 }
 
 /** The limits worth asking an adapter for, all of which the engine can do without. */
@@ -92,6 +99,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
         ? (options.matrixUnits ?? (hasMatrixUnits(device, options.adapterInfo) ? 'all' : 'none'))
         : 'none',
     memory,
+    onKernels: options.onKernels,
     pipelines: new Map(),
     activations: [],
     async settled(promise, doing) {

@@ -3,7 +3,7 @@
  * soon as possible; bind groups, pipelines and parameters are made once and replayed on every run.
  */
 import { DeviceError, IncompatibleError } from '../errors.js';
-import { createClock, type Interval } from './clock.js';
+import { createClock, type KernelTime } from './clock.js';
 import { MapMode, Usage } from './flags.js';
 import { fuse } from './fuse.js';
 import type { Gpu } from './gpu.js';
@@ -32,12 +32,6 @@ export interface Plan {
   profile(inputs: Arrays): Promise<readonly KernelTime[]>;
   /** Gives back the plan's own buffers; shared activation buffers stay for the next plan. */
   destroy(): void;
-}
-
-export interface KernelTime extends Interval {
-  readonly kernel: string;
-  /** Of what it writes. */
-  readonly shape: readonly number[];
 }
 
 export interface Recording {
@@ -148,6 +142,23 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(...workgroups);
     };
+    /** Each kernel in a pass of its own; what comes back submits it all, and gives the times. */
+    const runTimed = (encoder: GPUCommandEncoder) => {
+      const clock = createClock(gpu, steps.length);
+      for (const [i, step] of steps.entries()) {
+        const pass = encoder.beginComputePass({ label: step.name, timestampWrites: clock.around(i) });
+        dispatch(pass, step);
+        pass.end();
+      }
+      return async (): Promise<KernelTime[]> => {
+        try {
+          const times = await clock.read(encoder, `profiling ${label}`);
+          return steps.map(({ name, shape }, i) => ({ kernel: name, shape, ...times[i]! }));
+        } finally {
+          clock.destroy();
+        }
+      };
+    };
     gpu.device.queue.writeBuffer(params, 0, packed);
 
     const offsets = offsetsOf(results);
@@ -157,13 +168,17 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       async run(arrays) {
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
         const encoder = gpu.device.createCommandEncoder({ label });
-        const pass = encoder.beginComputePass({ label });
-        for (const step of steps) dispatch(pass, step);
-        pass.end();
+        const times = gpu.onKernels ? runTimed(encoder) : undefined;
+        if (!times) {
+          const pass = encoder.beginComputePass({ label });
+          for (const step of steps) dispatch(pass, step);
+          pass.end();
+        }
         for (const [name, x] of results) {
           encoder.copyBufferToBuffer(x.storage.buffer!, 0, readback, offsets.at.get(name)!, bytesOf(x.storage));
         }
-        gpu.device.queue.submit([encoder.finish()]);
+        if (times) gpu.onKernels?.(label, await times());
+        else gpu.device.queue.submit([encoder.finish()]);
         await gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
         const mapped = readback.getMappedRange();
         const read = Object.fromEntries(
@@ -177,19 +192,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       },
       async profile(arrays) {
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
-        const clock = createClock(gpu, steps.length);
-        try {
-          const encoder = gpu.device.createCommandEncoder({ label });
-          for (const [i, step] of steps.entries()) {
-            const pass = encoder.beginComputePass({ label: step.name, timestampWrites: clock.around(i) });
-            dispatch(pass, step);
-            pass.end();
-          }
-          const times = await clock.read(encoder, `profiling ${label}`);
-          return steps.map(({ name, shape }, i) => ({ kernel: name, shape, ...times[i]! }));
-        } finally {
-          clock.destroy();
-        }
+        return runTimed(gpu.device.createCommandEncoder({ label }))();
       },
       destroy() {
         for (const buffer of own) gpu.destroyBuffer(buffer);
