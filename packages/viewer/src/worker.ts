@@ -10,7 +10,7 @@ import {
   wantedFeatures,
   wantedLimits,
 } from '@diffusion-soup/core';
-import { urlFolder } from './folder.js';
+import { httpFolder } from './files/http.js';
 import type { DrawRequest, Progress } from './messages.js';
 
 const PANTRY = new URL('/pantry', self.location.href).href;
@@ -72,7 +72,7 @@ async function blend(on: Gpu, { id, weights }: DrawRequest, signal: AbortSignal)
   if (loaded?.shards !== shards) {
     await loaded?.model.destroy();
     loaded = undefined;
-    const open = (name: string) => openModelFolder(urlFolder(`${PANTRY}/${name}`));
+    const open = (name: string) => openModelFolder(httpFolder(`${PANTRY}/${name}`));
     const ingredients = await Promise.all(used.map(async ([name, weight]) => ({ folder: await open(name), weight })));
     const model = await loadModel(on, ingredients, { base: await open('base'), signal, onProgress });
     loaded = { shards, weights: shares.join(), model };
