@@ -63,6 +63,16 @@ describe('remove', () => {
     expect((await run('verify', folder.in('soup'))).code).toBe(0);
   });
 
+  test('models are noted as they lie from the soup, before and after', async () => {
+    for (const name of ['noto', 'ink', 'fluent']) copyModel(`${PANTRY}/${name}`, folder.in(`near/${name}`));
+    const near = (name: string) => folder.in(`near/${name}`);
+    await merge(`${near('noto')}+${near('ink')}+${near('fluent')}`, 'soup');
+    const paths = () => ledgerIn('soup').ingredients.map(({ from }: { from: string }) => from);
+    expect(paths().sort()).toEqual(['../near/fluent', '../near/ink', '../near/noto']);
+    expect((await run('remove', folder.in('soup'), 'ink')).code).toBe(0);
+    expect(paths().sort()).toEqual(['../near/fluent', '../near/noto']);
+  });
+
   test('elsewhere leaves the old soup as it is', async () => {
     await merge('noto+ink+fluent', 'soup');
     const before = readFileSync(folder.in('soup/soup.json'), 'utf8');

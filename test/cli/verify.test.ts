@@ -24,8 +24,9 @@ let ledger: Ledger;
 
 beforeAll(async () => {
   folder = scratch();
-  env = { SOUP_PANTRY: folder.in('pantry') };
-  for (const name of ['noto', 'ink', 'fluent']) copyModel(`${PANTRY}/${name}`, folder.in(`pantry/${name}`));
+  // Not called pantry: from the folder of the tests, ../pantry is the repository's.
+  env = { SOUP_PANTRY: folder.in('larder') };
+  for (const name of ['noto', 'ink', 'fluent']) copyModel(`${PANTRY}/${name}`, folder.in(`larder/${name}`));
   const { code } = await soup(['merge', 'noto:2+ink+fluent:1/3', '--out', folder.in('soup')], { env });
   expect(code).toBe(0);
   ledger = parseLedger(readFileSync(folder.in('soup/soup.json'), 'utf8'));
@@ -143,17 +144,17 @@ describe('a soup by', () => {
 
 describe('ingredients', () => {
   test('that were changed are refused', async () => {
-    const { code, stderr } = await changed(folder.in(`pantry/ink/${UNET}`), flipped, () => verify());
+    const { code, stderr } = await changed(folder.in(`larder/ink/${UNET}`), flipped, () => verify());
     expect(code).toBe(3);
     expect(stderr).toMatch(
-      /ink at .*pantry\/ink is not what went into the soup \(its unet\): its root is [0-9a-f]{64}/,
+      /ink at .*larder\/ink is not what went into the soup \(its unet\): its root is [0-9a-f]{64}/,
     );
   });
 
   test('are found under another name, in the index or beside it, and asked for when they have gone', async () => {
-    renameSync(folder.in('pantry/ink'), folder.in('pantry/octopus'));
+    renameSync(folder.in('larder/ink'), folder.in('larder/octopus'));
     expect((await verify()).code).toBe(0);
-    renameSync(folder.in('pantry/octopus'), folder.in('far-away'));
+    renameSync(folder.in('larder/octopus'), folder.in('far-away'));
     const { code, stderr } = await verify();
     expect([code, stderr]).toEqual([
       3,
@@ -161,8 +162,8 @@ describe('ingredients', () => {
     ]);
     expect((await soup(['pantry', 'add', folder.in('far-away'), '--name', 'squid'], { env })).code).toBe(0);
     expect((await verify()).code).toBe(0);
-    rmSync(folder.in('pantry/pantry.json'));
-    renameSync(folder.in('far-away'), folder.in('pantry/ink'));
+    rmSync(folder.in('larder/pantry.json'));
+    renameSync(folder.in('far-away'), folder.in('larder/ink'));
   });
 });
 

@@ -8,8 +8,11 @@ import { printable } from '../text.js';
 
 export const LEDGER_FILE = 'soup.json';
 
+/** In a soup's folder, or beside its file; of one that is still to be made, too. */
 export function ledgerPath(soup: string): string {
-  if (statSync(soup, { throwIfNoEntry: false })?.isDirectory()) return join(soup, LEDGER_FILE);
+  const facts = statSync(soup, { throwIfNoEntry: false });
+  const isFolder = facts ? facts.isDirectory() : !/\.safetensors$/i.test(soup);
+  if (isFolder) return join(soup, LEDGER_FILE);
   return join(dirname(soup), `${basename(soup).replace(/\.safetensors$/i, '')}.soup.json`);
 }
 
