@@ -1,5 +1,13 @@
 /** Opens a GPU through Dawn, the WebGPU implementation in npm's `webgpu` package. */
-import { AdapterError, createGpu, type Gpu, type GpuOptions, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
+import {
+  AdapterError,
+  createGpu,
+  type Gpu,
+  type GpuOptions,
+  hasMatrixUnits,
+  wantedFeatures,
+  wantedLimits,
+} from '@diffusion-soup/core';
 import { create } from 'webgpu';
 import { matrixUnitsOf } from './matrix-units.js';
 
@@ -15,7 +23,6 @@ const DAWN_FLAGS = [FEATURES, 'disable-dawn-features=timestamp_quantization'];
  * TFLOP/s). All shaders here are ours, and no number of a file is ever an index.
  */
 const UNCHECKED_FLAGS = [`${FEATURES},disable_robustness`, ...DAWN_FLAGS.slice(1)];
-const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix';
 
 export interface OpenOptions extends GpuOptions {
   /** Part of an adapter's name, to choose one of several. */
@@ -43,7 +50,7 @@ export const NO_ADAPTER =
 
 export async function openAdapter({ adapter: name }: Pick<OpenOptions, 'adapter'> = {}): Promise<GPUAdapter> {
   const adapter = await requestAdapter(DAWN_FLAGS, name);
-  return adapter.features.has(MATRIX_FEATURE) ? requestAdapter(UNCHECKED_FLAGS, name) : adapter;
+  return hasMatrixUnits(adapter, adapter.info) ? requestAdapter(UNCHECKED_FLAGS, name) : adapter;
 }
 
 async function requestAdapter(flags: readonly string[], name?: string): Promise<GPUAdapter> {
@@ -67,8 +74,9 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenGpu> {
     requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
     requiredLimits: wantedLimits(adapter),
   });
-  const trust = options.matrixUnits ? undefined : await matrixUnitsOf(adapter, options.adapter);
-  const { units: matrixUnits, warning } = trust ?? {};
-  const gpu = createGpu(device, { adapterInfo: adapter.info, matrixUnits, ...options });
+  const isAsked = options.matrixUnits === undefined && options.precision !== 'f32';
+  const { units, warning } = (isAsked && (await matrixUnitsOf(adapter, options.adapter))) || {};
+  const matrixUnits = options.matrixUnits ?? units;
+  const gpu = createGpu(device, { ...options, adapterInfo: adapter.info, matrixUnits });
   return { gpu, adapter, ...(warning !== undefined && { warning }) };
 }
