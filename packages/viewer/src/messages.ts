@@ -70,7 +70,13 @@ export interface DrawOrder {
 
 export type Order =
   /** The first order. The canvas is painted by the engine; without one every picture comes back as pixels alone. */
-  | { readonly type: 'start'; readonly id: number; readonly canvas?: OffscreenCanvas }
+  | {
+      readonly type: 'start';
+      readonly id: number;
+      readonly canvas?: OffscreenCanvas;
+      /** Of the server that `soup view` started: goes with every request to the page's own origin. */
+      readonly token?: string;
+    }
   /** Replaces the list of models that the others speak of. Opens their configs and headers, and no weights. */
   | { readonly type: 'models'; readonly id: number; readonly models: readonly ModelReference[] }
   /** What a blend would cost, so that the page may ask before it is loaded. */
@@ -96,6 +102,27 @@ export type Order =
   | { readonly type: 'release'; readonly id: number }
   /** For tests alone: loses the device as a driver would. */
   | { readonly type: 'lose'; readonly id: number };
+
+/**
+ * `models.json` beside the page: what there is to blend at first sight. The server of `soup view` makes it of the local
+ * pantry, the build of the static site of the pantry that it copies.
+ */
+export interface Listing {
+  readonly models: readonly ListedModel[];
+  /** The recipe that `soup view RECIPE` was given, as text that a `restore` order understands. */
+  readonly recipe?: { readonly name: string; readonly text: string };
+}
+
+export interface ListedModel {
+  readonly name: string;
+  /** Relative to the page: of a folder, or of one safetensors file. */
+  readonly path: string;
+  readonly kind: 'folder' | 'file';
+  /** `base` has the parts that shards lack; `model` is neither, and is not switched on at first. */
+  readonly role: 'shard' | 'base' | 'model';
+  readonly bytes: number;
+  readonly note?: string;
+}
 
 /** What is known of a model without its weights. */
 export interface KnownModel {
