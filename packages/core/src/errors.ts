@@ -47,10 +47,17 @@ export class AdapterError extends SoupError {
   override readonly exitCode = 5;
 }
 
-/** The device was lost, ran out of memory, or refused a command. */
+/** What a device did: it went away, had not enough memory, allows no such buffer, or found fault with a command. */
+export type DeviceFailure = 'lost' | 'out-of-memory' | 'limit' | 'refused';
+
+/** The device was lost, ran out of memory, or refused a command. Facts: failure, doing; size and limit in bytes. */
 export class DeviceError extends SoupError {
   override name = 'DeviceError';
   override readonly exitCode = 6;
+
+  get failure(): DeviceFailure {
+    return (this.facts.failure as DeviceFailure | undefined) ?? 'refused';
+  }
 }
 
 /** The work would pass the memory budget. Facts: needed, used, budget, in bytes. */

@@ -36,6 +36,7 @@ export {
 } from './gpu/gpu.js';
 export { checkKernel, type Variant } from './gpu/kernel.js';
 export { formatBytes, type Memory } from './gpu/memory.js';
+export { createPainter, type DevicePicture, type Painter } from './gpu/painter.js';
 export { type ClipInput, clipInput } from './image/clip-input.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';

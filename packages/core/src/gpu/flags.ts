@@ -11,4 +11,5 @@ export const Usage = {
 } as const;
 
 export const MapMode = { READ: 1, WRITE: 2 } as const;
+export const FRAGMENT_STAGE = 2;
 export const COMPUTE_STAGE = 4;

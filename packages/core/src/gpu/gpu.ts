@@ -112,7 +112,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
         throw new DeviceError(
           `${label} needs a buffer of ${size} bytes; this device allows ${device.limits.maxBufferSize}. ` +
             'Make a smaller picture or fewer at once.',
-          { label, size, limit: device.limits.maxBufferSize },
+          { failure: 'limit', label, size, limit: device.limits.maxBufferSize },
         );
       }
       memory.reserve(size, label);
@@ -171,7 +171,7 @@ function watch(device: GPUDevice) {
     new DeviceError(
       `The GPU device was lost while ${doing}: ${info.message || info.reason}. ` +
         'Nothing that was finished is lost; start the command again, with a smaller picture if it happens again.',
-      { doing, reason: info.reason },
+      { failure: 'lost', doing, reason: info.reason },
     );
 
   return {
@@ -193,7 +193,7 @@ function watch(device: GPUDevice) {
         outOfMemory
           ? `The GPU ran out of memory while ${doing}. Make a smaller picture or fewer at once.`
           : `The GPU refused a command while ${doing}: ${error.message}`,
-        { doing, outOfMemory },
+        { failure: outOfMemory ? 'out-of-memory' : 'refused', doing },
       );
     },
   };

@@ -1,7 +1,7 @@
 /** Plans by shape: the next picture of the same size replays the plan of the last. */
 import type { Gpu } from './gpu.js';
 import type { Tensor } from './graph.js';
-import { type Arrays, createPlan, type Plan, record } from './plan.js';
+import { type Arrays, createPlan, type Plan, type RunOptions, record } from './plan.js';
 
 /** Plans kept; an old one is given up for a new one. */
 const MOST_PLANS = 4;
@@ -10,7 +10,7 @@ export interface PlanCache {
   /** Runs `forward` on the given numbers, recording it if these shapes are new. */
   run(
     inputs: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>,
-    options?: { readonly variant?: string; readonly wantsTap?: (name: string) => boolean },
+    options?: RunOptions & { readonly variant?: string; readonly wantsTap?: (name: string) => boolean },
   ): Promise<Record<string, Float32Array>>;
   destroy(): void;
 }
@@ -23,7 +23,7 @@ export function createPlanCache(
   const plans = new Map<string, Plan>();
 
   return {
-    async run(inputs, { variant = '', wantsTap } = {}) {
+    async run(inputs, { variant = '', wantsTap, ...options } = {}) {
       const entries = Object.entries(inputs);
       const shapes = Object.fromEntries(entries.map(([name, { shape }]) => [name, shape]));
       const arrays: Arrays = Object.fromEntries(entries.map(([name, { data }]) => [name, data]));
@@ -36,7 +36,7 @@ export function createPlanCache(
       if (wantsTap) {
         const plan = make();
         try {
-          return await plan.run(arrays);
+          return await plan.run(arrays, options);
         } finally {
           plan.destroy();
         }
@@ -53,7 +53,7 @@ export function createPlanCache(
       }
       plans.delete(key); // so that the order is that of the last use
       plans.set(key, plan);
-      return plan.run(arrays);
+      return plan.run(arrays, options);
     },
     destroy() {
       for (const plan of plans.values()) plan.destroy();

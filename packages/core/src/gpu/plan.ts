@@ -23,11 +23,19 @@ import { getPipeline, packParams } from './kernel.js';
 type Shapes = Readonly<Record<string, readonly number[]>>;
 export type Arrays = Readonly<Record<string, Float32Array<ArrayBufferLike>>>;
 
+export interface RunOptions {
+  /**
+   * Is shown the outputs on the device, by name, once all has been submitted and before it is waited for. What it submits
+   * finds them complete; they are the plan's, and overwritten by its next run.
+   */
+  readonly onSubmitted?: (outputs: Readonly<Record<string, GPUBuffer>>) => void;
+}
+
 export interface Plan {
   /** Shapes of what comes out, taps included, by name. */
   readonly outputs: Shapes;
   /** Runs everything once: numbers in, numbers out, all f32 in row-major order. */
-  run(inputs: Arrays): Promise<Record<string, Float32Array>>;
+  run(inputs: Arrays, options?: RunOptions): Promise<Record<string, Float32Array>>;
   /** Runs everything once, each kernel in a pass of its own, and says when the GPU began and ended it. */
   profile(inputs: Arrays): Promise<readonly KernelTime[]>;
   /** Gives back the plan's own buffers; shared activation buffers stay for the next plan. */
@@ -165,7 +173,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     const readback = makeOwn(Math.max(ALIGNMENT, offsets.total), MAP_READ | COPY_DST, 'readback');
     return {
       outputs: Object.fromEntries(results.map(([name, x]) => [name, x.shape])),
-      async run(arrays) {
+      async run(arrays, { onSubmitted } = {}) {
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
         const encoder = gpu.device.createCommandEncoder({ label });
         const times = gpu.onKernels ? runTimed(encoder) : undefined;
@@ -179,6 +187,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         }
         if (times) gpu.onKernels?.(label, await times());
         else gpu.device.queue.submit([encoder.finish()]);
+        onSubmitted?.(Object.fromEntries(results.map(([name, x]) => [name, x.storage.buffer!])));
         await gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
         const mapped = readback.getMappedRange();
         const read = Object.fromEntries(
@@ -234,7 +243,7 @@ function bindingOf(gpu: Gpu, x: Tensor, what: string): GPUBufferBinding {
   if (size > limit) {
     throw new DeviceError(
       `${what} is ${show(x.shape)}, ${size} bytes; this device binds at most ${limit}. Make a smaller picture.`,
-      { what, size, limit },
+      { failure: 'limit', label: what, size, limit },
     );
   }
   return { buffer: x.storage.buffer!, size };

@@ -30,7 +30,7 @@ export async function openDifference(gpu: Gpu, tuned: TensorInfo, base: TensorIn
   if (size > limit) {
     throw new DeviceError(
       `${printable(tuned.name)} has ${size} bytes in both models; this device binds at most ${limit} at once.`,
-      { tensor: tuned.name, size, limit },
+      { failure: 'limit', label: tuned.name, size, limit },
     );
   }
   const data = new Uint8Array(size);

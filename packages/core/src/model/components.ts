@@ -6,7 +6,7 @@ import type { ClipTextConfig, UNetConfig, VaeConfig } from '../checkpoint/config
 import { CheckpointError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Tensor } from '../gpu/graph.js';
-import { footprint, record } from '../gpu/plan.js';
+import { footprint, type RunOptions, record } from '../gpu/plan.js';
 import { createPlanCache } from '../gpu/plan-cache.js';
 import { toChannelsFirst, toChannelsLast } from '../image/layout.js';
 import type { Blend } from '../soup/blend.js';
@@ -218,11 +218,16 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
       // diffusers clamps the log-variance to the range in which exp is harmless
       return { mean: part(0), logvar: part(1).map((v) => Math.min(20, Math.max(-30, v))), taps: results };
     },
-    /** Latents (N, C, h, w), unscaled -> picture (N, H, W, outChannels), about [-1, 1]. */
-    async decode({ images, height, width }: Sample, latents: Float32Array, { wantsTap }: TapOptions = {}) {
+    /** Latents (N, C, h, w), unscaled -> picture (N, H, W, outChannels), about [-1, 1]; `onDecoded` sees them on the device. */
+    async decode(
+      { images, height, width }: Sample,
+      latents: Float32Array,
+      { wantsTap, onDecoded }: TapOptions & { readonly onDecoded?: (pictures: GPUBuffer) => void } = {},
+    ) {
       const shape = [images, height, width, config.latentChannels];
       const data = toChannelsLast(latents, images, config.latentChannels);
-      const results = await plans.run({ latents: { shape, data } }, { variant: 'decode', wantsTap });
+      const onSubmitted: RunOptions['onSubmitted'] = onDecoded && (({ image }) => onDecoded(image!));
+      const results = await plans.run({ latents: { shape, data } }, { variant: 'decode', wantsTap, onSubmitted });
       return { image: results.image!, taps: results };
     },
     /** Bytes of activations that decoding latents of this size needs: at once, and for the largest tensor. */

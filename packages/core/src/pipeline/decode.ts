@@ -6,6 +6,7 @@
 import { CancelledError, MemoryError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { formatBytes } from '../gpu/memory.js';
+import type { DevicePicture } from '../gpu/painter.js';
 import type { Sample, Vae } from '../model/components.js';
 
 /** Of a tile's side that it shares with its neighbour. */
@@ -13,22 +14,28 @@ const OVERLAP = 0.25;
 /** Latents along a side, below which tiles are more seam than picture. */
 const SMALLEST_TILE = 8;
 
-/** Scaled latents (N, C, h, w) -> N pictures (H, W, channels), about [-1, 1]. */
+/**
+ * Scaled latents (N, C, h, w) -> N pictures (H, W, channels), about [-1, 1]. `onDecoded` sees each that is decoded whole
+ * on the device, before it is read; the buffer is good for what is submitted there and then.
+ */
 export async function decodeLatents(
   vae: Vae,
   size: Sample,
   latents: Float32Array,
   signal?: AbortSignal,
+  onDecoded?: (picture: DevicePicture) => void,
 ): Promise<Float32Array[]> {
   const { height, width } = size;
   const each = latents.length / size.images;
   const tile = tileSize(vae, height, width);
+  const pixels = { width: width * vae.factor, height: height * vae.factor, channels: vae.config.outChannels };
+  const show = onDecoded && ((buffer: GPUBuffer) => onDecoded({ buffer, ...pixels }));
   const pictures: Float32Array[] = [];
   for (let n = 0; n < size.images; n++) {
     const unscaled = latents.slice(n * each, (n + 1) * each).map((x) => x / vae.config.scalingFactor);
     pictures.push(
       tile.height >= height && tile.width >= width
-        ? (await vae.decode({ images: 1, height, width }, unscaled)).image
+        ? (await vae.decode({ images: 1, height, width }, unscaled, { onDecoded: show })).image
         : await decodeTiled(vae, { images: 1, height, width }, unscaled, tile, signal),
     );
     if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });

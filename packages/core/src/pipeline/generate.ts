@@ -4,6 +4,7 @@
  * A generator yields every step, so that the caller can show, count or stop.
  */
 import { CancelledError, UsageError } from '../errors.js';
+import type { DevicePicture } from '../gpu/painter.js';
 import { fromImage, type Image, toImage } from '../image/image.js';
 import { join } from '../image/layout.js';
 import {
@@ -51,6 +52,11 @@ export interface GenerateRequest {
   readonly strength?: number;
   /** Decode the predicted picture at every n-th step as a preview. */
   readonly previewEvery?: number;
+  /**
+   * Sees pictures and previews on the device before they are read, so that they can be painted from there; not those that
+   * are decoded in tiles.
+   */
+  readonly onDecoded?: (picture: DevicePicture) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -215,7 +221,7 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   }
 
   async function decode(scaled: Float32Array): Promise<Image[]> {
-    const pictures = await decodeLatents(vae, size, scaled, signal);
+    const pictures = await decodeLatents(vae, size, scaled, signal, request.onDecoded);
     return pictures.map((x) => toImage(x, settings.width, settings.height));
   }
 }
