@@ -9,11 +9,11 @@ import { blockNames, generate, loadModel, openModelFolder, parseFraction } from 
 
 const PANTRY = process.env.SOUP_PANTRY ?? fileURLToPath(new URL('../../pantry', import.meta.url));
 
-/** @param {import('./cases.mjs').Gpu} gpu @param {readonly string[]} names */
-async function load(gpu, names) {
+/** @param {import('./cases.mjs').Gpu} gpu @param {readonly string[]} names @param {{ residents?: boolean }} [options] */
+async function load(gpu, names, { residents = true } = {}) {
   const open = (/** @type {string} */ name) => openModelFolder(diskFolder(`${PANTRY}/${name}`));
   const ingredients = await Promise.all(names.map(async (name) => ({ folder: await open(name), weight: 1 })));
-  return loadModel(gpu, ingredients, { base: await open('base') });
+  return loadModel(gpu, ingredients, { base: await open('base'), residents });
 }
 
 /** Weights that were not there before, so that nothing is saved. */
@@ -25,15 +25,15 @@ function* weights(/** @type {number} */ count) {
  * @param {string} name
  * @param {readonly string[]} shards
  * @param {(model: Awaited<ReturnType<typeof loadModel>>, weights: number[]) => Promise<unknown>} once
- * @param {Partial<import('./cases.mjs').Case>} [facts]
+ * @param {Partial<import('./cases.mjs').Case> & { residents?: boolean }} [facts]
  * @returns {import('./cases.mjs').Case}
  */
-const turning = (name, shards, once, facts = {}) => ({
+const turning = (name, shards, once, { residents = true, ...facts } = {}) => ({
   name,
   isWhole: true,
   ...facts,
   async prepare(gpu) {
-    const model = await load(gpu, shards);
+    const model = await load(gpu, shards, { residents });
     const turns = weights(shards.length);
     return {
       async run(repeat) {
@@ -55,10 +55,15 @@ async function draw(model, steps) {
 
 /** @type {import('./cases.mjs').Case[]} */
 export const turns = [
-  ...[2, 4].map((count) =>
-    turning(`turn: re-blend, weights of ${count} shards`, FOUR.slice(0, count), (model, all) => model.reblend(all), {
-      isTierless: true,
-    }),
+  ...[2, 4].flatMap((count) =>
+    [true, false].map((residents) =>
+      turning(
+        `turn: re-blend, weights of ${count} shards, ${residents ? 'resident' : 'from files'}`,
+        FOUR.slice(0, count),
+        (model, all) => model.reblend(all),
+        { isTierless: true, residents },
+      ),
+    ),
   ),
   turning(
     'turn: re-blend, block weights of 2 shards',

@@ -1,5 +1,13 @@
 /** Other weights for a loaded soup: only what changes is read, and the result is that of loading it so from the start. */
-import { type Gpu, generate, loadModel, type Model, openModelFolder, parseFraction } from '@diffusion-soup/core';
+import {
+  createGpu,
+  type Gpu,
+  generate,
+  loadModel,
+  type Model,
+  openModelFolder,
+  parseFraction,
+} from '@diffusion-soup/core';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { diskFolder } from '../../packages/cli/src/files.ts';
 import { PANTRY } from '../support/files.ts';
@@ -18,22 +26,26 @@ const HALF = { BASE: ONE, M00: parseFraction('1/2') };
 
 interface LoadOptions {
   readonly names?: readonly string[];
+  readonly residents?: boolean;
+  readonly on?: Gpu;
   readonly blocks?: readonly (Readonly<Record<string, typeof ONE>> | undefined)[];
 }
 
 async function load(
   weights: readonly number[],
-  { names = ['noto', 'ink'], blocks = [] }: LoadOptions = {},
+  { names = ['noto', 'ink'], blocks = [], residents, on = gpu }: LoadOptions = {},
 ): Promise<Model> {
   const open = (name: string) => openModelFolder(diskFolder(`${PANTRY}/${name}`));
   const ingredients = await Promise.all(
     names.map(async (name, i) => ({ folder: await open(name), weight: weights[i], blocks: blocks[i] })),
   );
-  return loadModel(gpu, ingredients, { base: await open('base') });
+  return loadModel(on, ingredients, { base: await open('base'), residents });
 }
 
-async function latents(model: Model): Promise<Float32Array> {
-  const small = { width: 64, height: 64, steps: 1, guidance: 1 };
+const latents = (model: Model) => draw(model, 64);
+
+async function draw(model: Model, side: number): Promise<Float32Array> {
+  const small = { width: side, height: side, steps: 1, guidance: 1 };
   for await (const event of generate(model, { prompt: 'red apple', seed: 1, ...small })) {
     if (event.type === 'image') return event.latents;
   }
@@ -81,5 +93,82 @@ test('what was broken off is averaged again', async () => {
   const fresh = await load(equal, { names });
   expect(await latents(model)).toEqual(await latents(fresh));
   await fresh.destroy();
+  await model.destroy();
+});
+
+/** A device of its own with so much memory, of which nothing is used yet. */
+const budgeted = async (budget: number): Promise<Gpu> => createGpu((await testGpu()).device, { budget });
+
+test('residents make the same weights as files do, and read none', async () => {
+  const resident = await load([1, 1], { residents: true });
+  const read = await load([1, 1]);
+  expect(await latents(resident)).toEqual(await latents(read));
+  const changes: [number[], Parameters<Model['reblend']>[1]?][] = [
+    [[2, 1]],
+    [[1, 0]],
+    [[0.3, 0.7]],
+    [[2, 1], { blocks: [{ BASE: ONE }, HALF] }],
+    [[1, 1], { blocks: [undefined, undefined] }],
+  ];
+  for (const [weights, options] of changes) {
+    expect(await reblend(resident, weights, options)).toBe(0);
+    await read.reblend(weights, options);
+    expect(await latents(resident)).toEqual(await latents(read));
+  }
+  await read.destroy();
+  await resident.destroy();
+});
+
+test('without room for residents weights are read, and residents give way to a picture', async () => {
+  const { memory } = gpu;
+  const before = memory.used;
+  const probe = await load([1, 1]);
+  const bare = memory.used - before;
+  await probe.destroy();
+  const both = await load([1, 1], { residents: true });
+  const kept = memory.used - before - bare;
+  await both.destroy();
+  expect(kept).toBeGreaterThan(15_000_000); // two shards
+  expect(memory.used).toBe(before);
+
+  // Many take more room than what they are read through.
+  const names = Array(10).fill(['noto', 'ink']).flat();
+  const equal = names.map(() => 1);
+  const small = await budgeted(bare + 160_000_000);
+  const reading = await load(equal, { names, residents: true, on: small });
+  expect(await reblend(reading, [2, ...equal.slice(1)])).toBeGreaterThan(100_000_000);
+  await reading.destroy();
+
+  const tight = await budgeted(bare + kept + 16_000_000);
+  const model = await load([1, 1], { residents: true, on: tight });
+  expect(tight.memory.used).toBeGreaterThan(bare + kept - 1000);
+  await draw(model, 256);
+  const pool = tight.activations.reduce((sum, { size }) => sum + size, 0);
+  expect(pool).toBeGreaterThan(16_000_000); // more than what was free
+  expect(tight.memory.used - pool).toBeLessThan(bare + kept / 2);
+  await model.destroy();
+});
+
+/** A device that has memory for a few resident buffers, and then none. */
+function exhausted(device: GPUDevice): GPUDevice {
+  let asked = 0;
+  return new Proxy(device, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target);
+      if (name === 'popErrorScope') {
+        return async () => (await target.popErrorScope()) ?? (++asked === 3 ? { message: 'no memory left' } : null);
+      }
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+test('a device without memory for residents reads, and gives back what it took for them', async () => {
+  const on = createGpu(exhausted((await testGpu()).device));
+  const names = Array(6).fill(['noto', 'ink']).flat();
+  const equal = names.map(() => 1);
+  const model = await load(equal, { names, residents: true, on });
+  expect(on.memory.used).toBe(model.bytes);
+  expect(await reblend(model, [2, ...equal.slice(1)])).toBeGreaterThan(100_000_000);
   await model.destroy();
 });

@@ -122,7 +122,7 @@ function largestBatch({ unet, vae, textEncoder, gpu }: Model, settings: Planned[
   const { width, height, guidance } = settings;
   const { device, memory, activations } = gpu;
   const reusable = activations.reduce((sum, buffer) => sum + buffer.size, 0);
-  const room = Math.min(USUAL_BUDGET, memory.budget - memory.used + reusable);
+  const room = Math.min(USUAL_BUDGET, memory.available + reusable);
   const fits = (count: number): boolean => {
     const sample = {
       images: count * (guidance > 1 ? 2 : 1),

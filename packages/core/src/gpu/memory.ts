@@ -11,14 +11,23 @@ export interface Memory {
   readonly used: number;
   /** The most that was held at once. */
   readonly peak: number;
+  /** Bytes that could be reserved: what is free, and what others would give back for it. */
+  readonly available: number;
   /** Counts `bytes` for `purpose`, or throws a MemoryError that says what would not fit. */
   reserve(bytes: number, purpose: string): void;
   release(bytes: number): void;
+  /**
+   * Offers `bytes` that are held but can be done without: `giveBack` is called once when they are needed, and releases
+   * them. Returns what takes the offer back.
+   */
+  offer(bytes: number, giveBack: () => void): () => void;
 }
 
 export function createMemory(budget = Number.POSITIVE_INFINITY): Memory {
   let used = 0;
   let peak = 0;
+  const offers = new Set<{ readonly bytes: number; readonly giveBack: () => void }>();
+  const offered = () => [...offers].reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     budget,
     get used() {
@@ -27,7 +36,15 @@ export function createMemory(budget = Number.POSITIVE_INFINITY): Memory {
     get peak() {
       return peak;
     },
+    get available() {
+      return budget - used + offered();
+    },
     reserve(bytes, purpose) {
+      for (const offer of used + bytes <= budget + offered() ? offers : []) {
+        if (used + bytes <= budget) break;
+        offers.delete(offer);
+        offer.giveBack();
+      }
       if (used + bytes > budget) {
         throw new MemoryError(
           `${purpose} needs ${formatBytes(bytes)} of GPU memory, but ${formatBytes(used)} of the budget of ` +
@@ -40,6 +57,11 @@ export function createMemory(budget = Number.POSITIVE_INFINITY): Memory {
     },
     release(bytes) {
       used -= bytes;
+    },
+    offer(bytes, giveBack) {
+      const offer = { bytes, giveBack };
+      offers.add(offer);
+      return () => void offers.delete(offer);
     },
   };
 }

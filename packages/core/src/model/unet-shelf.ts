@@ -51,10 +51,9 @@ export function createShelf(gpu: Gpu, config: UNetConfig, first: Blend, options:
 
   /** Activations keep their room, whether they have been taken already or not; and so does what weights are read into. */
   function hasRoom(): boolean {
-    const { budget, used } = gpu.memory;
     const room = Math.max(own, options.room?.() ?? 0); // one pool serves all
     const taken = gpu.activations.reduce((sum, { size }) => sum + size, 0);
-    return places.length < most && used + one.bytes + Math.max(0, room - taken) + staging <= budget;
+    return places.length < most && one.bytes + Math.max(0, room - taken) + staging <= gpu.memory.available;
   }
 
   async function fill(place: Place, blend: Blend, options?: LoadOptions): Promise<UNet> {

@@ -69,7 +69,7 @@ function fits(vae: Vae, tile: { height: number; width: number }): boolean {
   const { peak, largest } = vae.decodeFootprint({ images: 1, ...tile });
   const { device, memory, activations }: Gpu = vae.gpu;
   const reusable = activations.reduce((sum, buffer) => sum + buffer.size, 0);
-  return largest <= device.limits.maxStorageBufferBindingSize && peak <= memory.budget - memory.used + reusable;
+  return largest <= device.limits.maxStorageBufferBindingSize && peak <= memory.available + reusable;
 }
 
 /** Decodes overlapping tiles and fades each into the one before it, to the left and above. */

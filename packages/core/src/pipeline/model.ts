@@ -28,6 +28,11 @@ export interface LoadModelOptions extends RecipeSettings, CookOptions {
    * encoder and VAE are the soup's.
    */
   readonly ensemble?: boolean;
+  /**
+   * Keep the ingredients on the device, where the memory budget has room for them: `reblend` then reads no file. They give
+   * way to whatever else needs the memory later.
+   */
+  readonly residents?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (part: WeightedComponent, done: number, total: number) => void;
 }
@@ -96,7 +101,7 @@ export async function loadModel(
     // Everything has been checked, and its memory counted, before the first weight is read.
     for (const [name, { model, found }] of Object.entries(parts)) {
       const onProgress = (done: number, total: number) => options.onProgress?.(name as WeightedComponent, done, total);
-      await model.load(found.blend, { signal: options.signal, onProgress });
+      await model.load(found.blend, { signal: options.signal, onProgress, residents: options.residents });
     }
     return {
       name: ingredients.map(({ folder }) => folder.name).join(' + '),

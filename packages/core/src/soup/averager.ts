@@ -6,20 +6,8 @@
 import { CancelledError } from '../errors.js';
 import { MapMode, Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { spread } from '../gpu/graph.js';
-import { getPipeline, packParams } from '../gpu/kernel.js';
-import type { Term } from './blend.js';
-import {
-  align4,
-  type Batch,
-  type Dispatch,
-  FORMATS,
-  fill,
-  layOut,
-  type Piece,
-  pieceBytes,
-  resultBytes,
-} from './staging.js';
+import { bindAverage, encodeAverage, NO_TROUBLE, PARAMS_PITCH, TROUBLE_BYTES } from './average-pass.js';
+import { align4, type Batch, type Dispatch, fill, layOut, type Piece, pieceBytes, resultBytes } from './staging.js';
 import { explainTrouble, type Trouble } from './trouble.js';
 
 export interface AveragingOptions {
@@ -37,10 +25,7 @@ export interface Averaged {
 export const STAGING_BYTES = 32 * 2 ** 20;
 
 /** Pieces in a batch: small tensors come by the hundreds. */
-const MAX_PIECES = 512;
-const PARAMS_PITCH = 256;
-const TROUBLE_BYTES = 8;
-const NONE = 0xffffffff;
+export const MAX_PIECES = 512;
 const SLOTS = 3;
 
 interface Slot {
@@ -91,7 +76,8 @@ export async function* averagePieces(
   }
 }
 
-function batchesOf(pieces: readonly Piece[], stagingBytes: number): Piece[][] {
+/** Neighbours that fit one staging buffer. */
+export function batchesOf(pieces: readonly Piece[], stagingBytes: number): Piece[][] {
   const batches: Piece[][] = [];
   let filled = Number.POSITIVE_INFINITY;
   for (const piece of pieces) {
@@ -155,14 +141,15 @@ async function run(gpu: Gpu, ring: Ring, slot: Slot, batch: Batch): Promise<Aver
   await gpu.settled(slot.readback.mapAsync(MapMode.READ, 0, size), 'averaging weights');
   const range = slot.readback.getMappedRange(0, size);
   const [special, large] = new Uint32Array(range, batch.outputBytes, 2);
-  await refuse(batch, special!, 'special');
-  await refuse(batch, large!, 'large');
+  await refuse(batch.dispatches, special!, 'special');
+  await refuse(batch.dispatches, large!, 'large');
   return handOut(batch, range);
 }
 
-async function refuse(batch: Batch, index: number, trouble: Trouble): Promise<void> {
-  if (index === NONE) return;
-  const { pieces } = batch.dispatches[index]!;
+/** Throws when `index` names a dispatch whose numbers are refused. */
+export async function refuse(dispatches: readonly Dispatch[], index: number, trouble: Trouble): Promise<void> {
+  if (index === NO_TROUBLE) return;
+  const { pieces } = dispatches[index]!;
   if (!pieces[0]!.average.allowNonFinite) await explainTrouble(pieces, trouble);
 }
 
@@ -185,69 +172,15 @@ function submit(gpu: Gpu, ring: Ring, slot: Slot, batch: Batch): void {
   encoder.copyBufferToBuffer(slot.staging, 0, input, 0, batch.bytes);
   const pass = encoder.beginComputePass({ label: 'average' });
   batch.dispatches.forEach((dispatch, i) => {
-    const { pipeline, threads } = kernelOf(gpu, dispatch);
-    const view = new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH);
-    packParams(pipeline.source, { ...paramsOf(dispatch), threads, piece: i }, view);
-    pass.setPipeline(pipeline.pipeline);
-    const entries = [
-      { binding: 0, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } },
-      { binding: 1, resource: { buffer: input } },
-      { binding: 2, resource: { buffer: trouble } },
-      { binding: 3, resource: { buffer: dispatch.pieces[0]!.target ?? output } },
-    ];
-    pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.layout, entries }));
-    pass.dispatchWorkgroups(...spread(threads, 64));
+    const { target } = dispatch.pieces[0]!;
+    encodeAverage(gpu, pass, dispatch, { index: i, slot: i, packed }, (pipeline) =>
+      bindAverage(gpu, pipeline, ring, i, target),
+    );
   });
   pass.end();
   if (batch.outputBytes > 0) encoder.copyBufferToBuffer(output, 0, slot.readback, 0, batch.outputBytes);
   encoder.copyBufferToBuffer(trouble, 0, slot.readback, batch.outputBytes, TROUBLE_BYTES);
   device.queue.writeBuffer(params, 0, packed);
-  device.queue.writeBuffer(trouble, 0, Uint32Array.of(NONE, NONE));
+  device.queue.writeBuffer(trouble, 0, Uint32Array.of(NO_TROUBLE, NO_TROUBLE));
   device.queue.submit([encoder.finish()]);
-}
-
-function kernelOf(gpu: Gpu, { pieces, elements }: Dispatch) {
-  const { average, packed, sums = 0 } = pieces[0]!;
-  const isSum = average.terms.some(({ info }) => info.dtype === 'I32' || info.dtype === 'I64');
-  const halves = average.result === 'F16' && average.terms.every(({ info }) => info.dtype === 'F16');
-  const constants = {
-    HALVES: halves || sums > 0 || isSum,
-    RESULT: FORMATS[average.result],
-    PACKED: packed,
-    SUMS: sums,
-  };
-  return {
-    pipeline: getPipeline(gpu, 'average', { constants }),
-    threads: packed && sums === 0 ? Math.ceil(elements / 2) : elements,
-  };
-}
-
-function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
-  const [piece] = pieces;
-  const { average, target, firstRow, allRows, channels, taps, width, packed, sums = 0 } = piece!;
-  const shape = pieces.length > 1 ? { rows: elements, channels: 1, taps: 1 } : { rows: piece!.rows, channels, taps };
-  const stored = sums > 0 ? sums * 4 : packed ? 2 : 4;
-  const first = target ? (width === 0 ? firstRow * channels * taps : firstRow) : resultAt / stored;
-  return {
-    ...shape,
-    table,
-    ingredients: average.terms.length,
-    q: average.q,
-    largest_exponent: largestExponent(average.terms),
-    width,
-    first,
-    all_rows: allRows,
-    keep_zero_sign: average.keepZeroSign ? 1 : 0,
-  };
-}
-
-/**
- * The largest exponent field of halves whose sum fits an i32. A half with exponent field e is below 2^(10 + e) steps
- * of 2^-24, so |sum| < Σ|p| 2^(10 + e), which must not pass 2^31: for four equal ingredients all |w| < 16 fit.
- * With a running sum among the terms none does.
- */
-function largestExponent(terms: readonly Term[]): number {
-  if (terms.some(({ info }) => info.dtype !== 'F16')) return -1;
-  const sizeOfWeights = terms.reduce((sum, { p }) => sum + Math.abs(p), 0);
-  return 21 - Math.ceil(Math.log2(sizeOfWeights || 1));
 }

@@ -62,13 +62,15 @@ export function averageOf(blend: Blend, key: string): Average {
   const all = infos.map((info, i) => ({ info, p: mix.p[i]! }));
   if (blend.sum) all.push({ info: blend.sum.weights.tensors.get(key)!, p: blend.sum.p });
   const weighing = all.filter(({ p }) => p !== 0);
-  const isCopy = !blend.sum && isAffine(mix) && (weighing.length === 1 || (blend.isEqual?.(key) ?? false));
+  const isEqual = blend.isEqual?.(key) ?? false;
+  const isCopy = !blend.sum && isAffine(mix) && (weighing.length === 1 || isEqual);
   const common = {
     result: resultType(blend, infos),
     allowNonFinite: blend.allowNonFinite ?? false,
     keepZeroSign: all.length === 1,
   };
-  if (isCopy) return { ...common, terms: [{ info: weighing[0]!.info, p: 1 }], q: 1 };
+  // Where all are equal the first serves, whatever it weighs: other weights then change nothing.
+  if (isCopy) return { ...common, terms: [{ info: (isEqual ? all : weighing)[0]!.info, p: 1 }], q: 1 };
   return { ...common, terms: weighing.length > 0 ? weighing : all.slice(0, 1), q: mix.q };
 }
 

@@ -12,6 +12,7 @@ import { storageBytes } from '../gpu/plan.js';
 import { type Matrix, WIDEST_TILE } from '../ops/weights.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
 import { type Average, averageOf, type Blend, checkBlend, isFloat } from './blend.js';
+import { createLarder, type Larder } from './larder.js';
 import { type Piece, pieceBytes, stagedBytes } from './staging.js';
 
 /** A place in the checkpoint: `w.at('down_blocks', 0).at('conv1').matrix(...)`. */
@@ -28,6 +29,8 @@ export interface WeightScope {
 }
 
 export interface LoadOptions {
+  /** Keep the ingredients on the device where there is room, so that other weights need not read them again. */
+  readonly residents?: boolean;
   readonly signal?: AbortSignal;
   /** Bytes read so far, and in all, over every ingredient. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -37,6 +40,8 @@ export interface Parameters {
   readonly scope: WeightScope;
   /** Bytes held on the device. */
   readonly bytes: number;
+  /** Bytes of ingredients that are kept there besides. */
+  readonly residentBytes: number;
   /** Refuses tensors that nothing has asked for, unless they are known to be without effect. */
   refuseUnused(isIgnorable?: (key: string) => boolean): void;
   load(blend: Blend, options?: LoadOptions): Promise<void>;
@@ -59,6 +64,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   const weights = blend.ingredients[0]!;
   const parameters: Parameter[] = [];
   const held = new Map<Parameter, Average>();
+  const larder = createLarder(gpu);
   let bytes = 0;
 
   function find(key: string, accepted: readonly (readonly number[])[]): void {
@@ -145,26 +151,42 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
         { tensor: unused[0], file: weights.name, count: unused.length },
       );
     },
-    load: (from, options) => load(gpu, parameters, held, from, options),
+    get residentBytes() {
+      return larder.bytes;
+    },
+    load: (from, options) => load(gpu, { parameters, held, larder }, from, options),
     destroy() {
+      larder.destroy();
       for (const { buffer } of parameters) gpu.destroyBuffer(buffer);
     },
   };
 }
 
-/** `held` is what each parameter is the average of: what would be the same again is neither read nor averaged. */
+interface Loading {
+  readonly parameters: readonly Parameter[];
+  /** What each parameter is the average of: what would be the same again is neither read nor averaged. */
+  readonly held: Map<Parameter, Average>;
+  readonly larder: Larder;
+}
+
 async function load(
   gpu: Gpu,
-  parameters: readonly Parameter[],
-  held: Map<Parameter, Average>,
+  { parameters, held, larder }: Loading,
   blend: Blend,
   options: LoadOptions = {},
-) {
+): Promise<void> {
   const { signal, onProgress } = options;
-  const changed = parameters.filter((parameter) => !isSame(held.get(parameter), averageOf(blend, parameter.key)));
+  const wanted = new Map(parameters.map((parameter) => [parameter, averageOf(blend, parameter.key)]));
+  const changed = parameters.filter((parameter) => !isSame(held.get(parameter), wanted.get(parameter)!));
   for (const parameter of changed) held.delete(parameter); // until it is there, in case that this is broken off
-  const inFileOrder = changed.sort((a, b) => position(blend, a) - position(blend, b));
-  const pieces = inFileOrder.flatMap((parameter) => cut(parameter, blend));
+  changed.sort((a, b) => position(blend, a) - position(blend, b));
+  const all = () => parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key)));
+  if (options.residents) await larder.stock(all, { signal, onProgress });
+  const kept = changed.filter((parameter) => larder.has(parameter.buffer, wanted.get(parameter)!));
+  const averages = new Map(kept.map((parameter) => [parameter.buffer, wanted.get(parameter)!]));
+  if (kept.length > 0) await larder.average((target) => averages.get(target));
+  const toRead = changed.filter(({ buffer }) => !averages.has(buffer));
+  const pieces = toRead.flatMap((parameter) => cut(parameter, wanted.get(parameter)!));
   const total = pieces.reduce((sum, piece) => sum + pieceBytes(piece), 0);
   let done = 0;
   for await (const { pieces: averaged } of averagePieces(gpu, pieces, { signal })) {
@@ -172,7 +194,14 @@ async function load(
     onProgress?.(done, total);
   }
   await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'loading weights');
-  for (const parameter of changed) held.set(parameter, averageOf(blend, parameter.key));
+  for (const parameter of changed) held.set(parameter, wanted.get(parameter)!);
+}
+
+/** A parameter's average with all that other weights could give it. */
+function everyTerm(blend: Blend, key: string): Average {
+  const average = averageOf(blend, key);
+  if (blend.isEqual?.(key)) return average;
+  return { ...average, terms: blend.ingredients.map(({ tensors }) => ({ info: tensors.get(key)!, p: 0 })) };
 }
 
 /** Of the same numbers, by the same weights. Ingredients that are opened again are not taken for the same. */
@@ -185,9 +214,8 @@ function isSame(a: Average | undefined, b: Average): boolean {
 const position = (blend: Blend, { key }: Parameter): number => blend.ingredients[0]!.tensors.get(key)?.offset ?? 0;
 
 /** Pieces of a parameter that fit staging memory, whole rows each; an even number of them, so that words are whole. */
-function cut(parameter: Parameter, blend: Blend): Piece[] {
-  const { key, rows, channels, taps, width, packed, buffer } = parameter;
-  const planned = averageOf(blend, key);
+function cut(parameter: Parameter, planned: Average): Piece[] {
+  const { rows, channels, taps, width, packed, buffer } = parameter;
   const average = packed ? { ...planned, result: 'F16' as const } : planned; // another blend may be of another type
   const rowBytes = average.terms.reduce((sum, { info }) => sum + channels * taps * stagedBytes(info), 0);
   const most = Math.max(2, Math.floor((STAGING_BYTES - 4096) / rowBytes / 2) * 2);

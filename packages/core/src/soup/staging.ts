@@ -68,7 +68,7 @@ export interface Dispatch {
   /** Numbers of each ingredient. */
   elements: number;
   /** Where the ingredients' numbers begin, in bytes. */
-  readonly starts: number[];
+  readonly starts: readonly number[];
   /** Where the result begins, in bytes of the output. */
   readonly resultAt: number;
   resultEnd: number;
@@ -78,6 +78,8 @@ export interface Dispatch {
 export interface Batch {
   readonly dispatches: readonly Dispatch[];
   readonly reads: readonly Read[];
+  /** By piece, where each ingredient's numbers begin, in bytes. */
+  readonly starts: readonly (readonly number[])[];
   readonly tableBytes: number;
   /** Bytes of staging memory, and of the output. */
   readonly bytes: number;
@@ -102,7 +104,7 @@ export function layOut(pieces: readonly Piece[]): Batch {
     }
   }
   const { dispatches, outputBytes } = group(pieces, starts);
-  return { dispatches, reads, tableBytes, bytes: at, outputBytes };
+  return { dispatches, reads, starts, tableBytes, bytes: at, outputBytes };
 }
 
 function addRead(reads: Read[], info: TensorInfo, first: number, elements: number, at: number): void {
@@ -139,13 +141,22 @@ function group(pieces: readonly Piece[], starts: readonly number[][]): { dispatc
       last.resultEnd += bytes;
     } else {
       const resultAt = align4(outputBytes);
-      const common = { pieces: [piece], elements: elementsOf(piece), starts: starts[i]!, table: 0 };
-      dispatches.push({ ...common, resultAt, resultEnd: resultAt + bytes });
+      dispatches.push({ ...dispatchOf(piece, starts[i]!), resultAt, resultEnd: resultAt + bytes });
     }
     outputBytes = dispatches.at(-1)!.resultEnd;
   }
   return { dispatches, outputBytes: align4(outputBytes) };
 }
+
+/** Of one piece, with a target. */
+export const dispatchOf = (piece: Piece, starts: readonly number[]): Dispatch => ({
+  pieces: [piece],
+  elements: elementsOf(piece),
+  starts,
+  resultAt: 0,
+  resultEnd: 0,
+  table: 0,
+});
 
 /** Whether a piece's numbers follow those of a dispatch, to be averaged in the same way. */
 function continues(
@@ -174,9 +185,14 @@ function continues(
 
 /** Fills mapped staging memory: the table, and the ingredients' numbers from their files. */
 export async function fill(batch: Batch, staging: ArrayBuffer): Promise<void> {
-  const table = new Uint32Array(staging, 0, batch.tableBytes / 4);
+  fillTable(batch.dispatches, new Uint32Array(staging, 0, batch.tableBytes / 4));
+  await fillNumbers(batch, staging);
+}
+
+/** Where each dispatch finds its ingredients' numbers, and what they weigh. */
+export function fillTable(dispatches: readonly Dispatch[], table: Uint32Array): void {
   let word = 0;
-  for (const dispatch of batch.dispatches) {
+  for (const dispatch of dispatches) {
     dispatch.table = word;
     for (const [i, { info, p }] of dispatch.pieces[0]!.average.terms.entries()) {
       table[word++] = dispatch.starts[i]! / 4;
@@ -184,8 +200,11 @@ export async function fill(batch: Batch, staging: ArrayBuffer): Promise<void> {
       table[word++] = p;
     }
   }
+}
+
+export async function fillNumbers({ reads }: Batch, staging: ArrayBuffer): Promise<void> {
   await Promise.all(
-    batch.reads.map(async ({ info, offset, at, bytes }) => {
+    reads.map(async ({ info, offset, at, bytes }) => {
       if (info.dtype !== 'F64') return info.source.readInto(new Uint8Array(staging, at, bytes), offset);
       const wide = new Float64Array(bytes / 8);
       await info.source.readInto(new Uint8Array(wide.buffer), offset);

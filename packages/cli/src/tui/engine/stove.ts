@@ -142,7 +142,7 @@ export class GpuStove implements Stove {
       await before?.kitchen.close();
       onProgress('unet', 0, 0);
       const { ingredients, ...settings } = kitchen.open;
-      const model = await loadModel(opened.gpu, ingredients, { ...settings, signal, onProgress });
+      const model = await loadModel(opened.gpu, ingredients, { ...settings, residents: true, signal, onProgress });
       this.#loaded = { ids: soup.portions.map(({ id }) => id), kitchen, model };
       this.#tellMemory(opened);
       this.#tellBlocks(model.unet.config);
