@@ -12,6 +12,7 @@ export {
 } from './conformance/matrix-units.js';
 export { type Admission, admit } from './cook/admission.js';
 export { sameConfig, samePrediction, weightsOf } from './cook/architecture.js';
+export { checkRecipe } from './cook/check-recipe.js';
 export {
   type MergePlan,
   type PlannedFile,

@@ -76,6 +76,8 @@ export type Order =
       readonly canvas?: OffscreenCanvas;
       /** Of the server that `soup view` started: goes with every request to the page's own origin. */
       readonly token?: string;
+      /** Bytes of GPU memory to use at most; what the browser tells of the machine decides otherwise. */
+      readonly memory?: number;
     }
   /** Replaces the list of models that the others speak of. Opens their configs and headers, and no weights. */
   | { readonly type: 'models'; readonly id: number; readonly models: readonly ModelReference[] }

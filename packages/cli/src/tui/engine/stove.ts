@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import {
   blockNames,
   blockPresets,
-  type CookedPart,
-  checkBlend,
-  cookPart,
+  checkRecipe,
   expandBlocks,
   fractionToNumber,
   generate,
@@ -135,7 +133,7 @@ export class GpuStove implements Stove {
     const kitchen = await openKitchen(kitchenOrder(soup), this.#output(signal));
     try {
       // Said before the soup that is there is given up for one that cannot be.
-      await checkParts(opened, kitchen);
+      await checkRecipe(opened.gpu, kitchen.open);
       const before = this.#loaded;
       this.#loaded = undefined;
       await before?.model.destroy();
@@ -175,7 +173,7 @@ export class GpuStove implements Stove {
     let kitchen: Kitchen | undefined;
     try {
       kitchen = await openKitchen(kitchenOrder({ portions: ids.map((id) => ({ id, weight: 1 })) }), this.#output());
-      await checkParts(opened, kitchen);
+      await checkRecipe(opened.gpu, kitchen.open);
       return undefined;
     } catch (error) {
       if (error instanceof SoupError) return error.message;
@@ -196,19 +194,6 @@ export class GpuStove implements Stove {
 
   #tellBlocks(config: UNetConfig): void {
     this.tell({ type: 'blocks', names: blockNames(config), presets: presetsOf(config) });
-  }
-}
-
-/** Every part's headers and shapes; no weight is read. */
-async function checkParts({ gpu }: OpenGpu, { open }: Kitchen): Promise<void> {
-  for (const name of Object.keys(PARTS) as WeightedComponent[]) {
-    let part: CookedPart | undefined;
-    try {
-      part = await cookPart(gpu, open, name);
-      if (part) checkBlend(part.blend);
-    } finally {
-      await part?.close();
-    }
   }
 }
 
