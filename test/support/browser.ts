@@ -15,7 +15,10 @@ export function launchChromium(): Promise<Browser> {
       '--no-sandbox',
       '--enable-unsafe-webgpu',
       '--use-webgpu-adapter=swiftshader',
+      // Canvases of WebGPU crash the GPU process unless all of it runs on SwiftShader.
       '--enable-features=Vulkan',
+      '--use-vulkan=swiftshader',
+      '--use-angle=swiftshader',
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
@@ -47,9 +50,16 @@ function serveFolder(prefix: string, folder: string): Plugin {
         if (!path.startsWith(prefix)) return next();
         const file = join(folder, path.slice(prefix.length));
         const found = await stat(file).catch(() => undefined);
-        response.statusCode = found?.isFile() ? 200 : 404;
-        if (found?.isFile()) createReadStream(file).pipe(response);
-        else response.end();
+        if (!found?.isFile()) return response.writeHead(404).end();
+        const { size } = found;
+        const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+        const [start, end] = from === undefined ? [0, size - 1] : [Number(from), Math.min(Number(to), size - 1)];
+        response.writeHead(from === undefined ? 200 : 206, {
+          'content-length': end - start + 1,
+          ...(from !== undefined && { 'content-range': `bytes ${start}-${end}/${size}` }),
+        });
+        if (request.method === 'HEAD' || size === 0) return response.end();
+        return createReadStream(file, { start, end }).pipe(response);
       });
     },
   };

@@ -1,6 +1,6 @@
 /** Which order the engine does when, with work that ends when the test says so. */
 import { CancelledError, UsageError } from '@diffusion-soup/core';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { Desk, type Doing, type Work } from '../../../packages/viewer/src/engine/desk.ts';
 import type { EngineEvent, Order } from '../../../packages/viewer/src/messages.ts';
 
@@ -140,6 +140,18 @@ test('work that was cancelled and failed is cancelled; after the end nothing is 
   await take(draw(3)); // and it goes on
   await finish(3);
   expect(said.slice(2)).toEqual(['3 done']);
+});
+
+test('our own mistakes go to the console with all that is known of them, those of others do not', async () => {
+  const log = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const ours = new TypeError('x is not a function');
+  await take(survey(1), survey(2));
+  await finish(1, new UsageError('no'));
+  expect(log).not.toHaveBeenCalled();
+  await finish(2, ours);
+  expect(log.mock.calls).toEqual([[ours]]);
+  expect(said).toEqual(['1 failed', '2 failed']);
+  log.mockRestore();
 });
 
 test('losing the device is not an order that waits', async () => {

@@ -113,8 +113,13 @@ export class Desk {
       await this.stove.work(order, { signal, tell });
       this.#end(ticket, { type: signal.aborted ? 'cancelled' : 'done' });
     } catch (error) {
-      const isWanted = signal.aborted || error instanceof CancelledError;
-      this.#end(ticket, isWanted ? { type: 'cancelled' } : { type: 'failed', ...failureOf(error) });
+      if (signal.aborted || error instanceof CancelledError) {
+        this.#end(ticket, { type: 'cancelled' });
+        return;
+      }
+      const failure = failureOf(error);
+      if (failure.kind === 'internal') console.error(error); // ours to mend: with all that is known of it
+      this.#end(ticket, { type: 'failed', ...failure });
     }
   }
 

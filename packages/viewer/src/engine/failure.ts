@@ -75,14 +75,13 @@ export function failureOf(error: unknown): Told {
   if (error instanceof RangeError && /alloca|memory|mapp/i.test(error.message)) {
     return told('out-of-memory', 'The browser has no more memory for this page.');
   }
-  console.error(error);
   const words = error instanceof Error ? error.message : String(error);
   return told('internal', error instanceof SoupError ? words : `Something went wrong in the engine: ${words}`);
 }
 
 /** A loss that is seen at the device itself, whatever the work ran into because of it. */
 export const lostDevice = (why: string, cause?: unknown): Failure =>
-  new Failure('device-lost', `The browser lost the graphics card${why ? `: ${why}` : ''}.`, GO_ON, { cause });
+  new Failure('device-lost', `The browser lost the graphics card${why ? `: ${why}` : ''}`, GO_ON, { cause });
 
 function ofDevice(error: DeviceError): Told {
   const { doing, label, size, limit, reason } = error.facts;
@@ -99,7 +98,6 @@ function ofDevice(error: DeviceError): Told {
           `${formatBytes(Number(limit))}.`,
       );
     default:
-      console.error(error);
       return told('internal', error.message);
   }
 }

@@ -30,7 +30,7 @@ export class Pot {
     if (this.#loaded) await checkRecipe(this.gpu, recipe);
     await this.empty();
     const { ingredients, ...settings } = recipe;
-    const model = await loadModel(this.gpu, ingredients, { ...settings, ...options });
+    const model = await loadModel(this.gpu, ingredients, { ...settings, ...options, residents: true });
     this.#loaded = { recipe, model };
     return model;
   }
