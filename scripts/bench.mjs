@@ -1,14 +1,15 @@
 /** `npm run bench`, `bench:merge` and `bench:batch`: from a bare checkout to what kernels, models, merging and batches take. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { HELP, parseOptions, UsageError } from '../test/bench/options.mjs';
 import { command, quietEnv, root, run, runQuietly } from './run.mjs';
 import { exitWith, setup } from './setup.mjs';
 
 /** Scripts that read their own options. */
-const OWN = ['merge', 'batch'];
+const OWN = { merge: 'merge.mjs', batch: 'batch.mjs', peers: 'peers/main.mjs' };
 
 async function bench(/** @type {string[]} */ args) {
-  const own = OWN.find((name) => name === args[0]);
+  const own = OWN[/** @type {keyof typeof OWN} */ (args[0])];
   const refused = own ? undefined : explain(args);
   if (refused !== undefined) return refused;
   const { env: driver } = await setup();
@@ -19,8 +20,19 @@ async function bench(/** @type {string[]} */ args) {
     { env, logName: 'build' },
   );
   if (built !== 0) return built;
-  const [script, ...rest] = own ? [`test/bench/${own}.mjs`, ...args.slice(1)] : ['test/bench/main.mjs', ...args];
-  return run(process.execPath, [join(root, script), ...rest], { env });
+  if (args[0] === 'peers' && (await installPeers()) !== 0) return 7;
+  const [script, ...rest] = own ? [own, ...args.slice(1)] : ['main.mjs', ...args];
+  return run(process.execPath, [join(root, 'test/bench', script), ...rest], { env });
+}
+
+/** A quarter of a gigabyte that nothing else needs. */
+async function installPeers() {
+  const folder = join(root, 'test/bench/peers');
+  if (existsSync(join(folder, 'node_modules'))) return 0;
+  console.error('bench  installing ONNX Runtime Web and TensorFlow.js in test/bench/peers: npm ci …');
+  const windows = process.platform === 'win32';
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  return runQuietly(windows ? 'npm.cmd' : 'npm', args, { cwd: folder, logName: 'npm', shell: windows });
 }
 
 /** The exit code where there is nothing to measure. */

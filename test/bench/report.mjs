@@ -6,11 +6,13 @@ import { version } from '../../packages/cli/dist/index.js';
 
 const require = createRequire(import.meta.url);
 
-export function environment(/** @type {GPUAdapter} */ { info }) {
+export function environment(/** @type {GPUAdapter} */ { info }, { peers = false } = {}) {
   const cores = cpus();
   const args = process.argv.slice(2).map((arg) => (/^[\w./-]+$/.test(arg) ? arg : `'${arg}'`));
   return {
-    command: ['npm', 'run', 'bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '),
+    command: ['npm run bench', ...(peers || args.length > 0 ? ['--'] : []), ...(peers ? ['peers'] : []), ...args].join(
+      ' ',
+    ),
     date: new Date().toISOString(),
     adapter: {
       vendor: info.vendor,
@@ -29,9 +31,16 @@ export function environment(/** @type {GPUAdapter} */ { info }) {
       soup: version,
       node: process.versions.node,
       webgpu: versionOf(() => require.resolve('webgpu/package.json')),
-      tinybench: versionOf(() => new URL('../package.json', import.meta.resolve('tinybench'))),
+      ...(peers ? versionsOfPeers() : { tinybench: versionOf(() => moduleFile('tinybench')) }),
     },
   };
+}
+
+const moduleFile = (/** @type {string} */ name) => new URL('../package.json', import.meta.resolve(name));
+
+function versionsOfPeers() {
+  const { dependencies } = JSON.parse(readFileSync(new URL('peers/package.json', import.meta.url), 'utf8'));
+  return { 'onnxruntime-web': dependencies['onnxruntime-web'], tfjs: dependencies['@tensorflow/tfjs-core'] };
 }
 
 /** Unknown where all of this was made one file, for a machine without npm. */
@@ -47,7 +56,7 @@ function versionOf(/** @type {() => string | URL} */ find) {
  * @param {ReturnType<typeof environment>} facts
  * @param {{ name: string, tier: string, ms: number, samples: number, gflops?: number, gbs?: number }[]} rows
  */
-export function printTable({ command, date, adapter, machine, versions }, rows) {
+export function printTable(facts, rows) {
   const lines = [
     ['', 'tier', 'median ms', 'rate', '', 'samples'],
     ...rows.map(({ name, tier, ms, gflops, gbs, samples }) => {
@@ -55,11 +64,21 @@ export function printTable({ command, date, adapter, machine, versions }, rows) 
       return [name, tier, digits(ms), rate === undefined ? '' : digits(rate), unit ?? '', String(samples)];
     }),
   ];
+  columns(lines, 'llrrlr');
+  printEnvironment(facts);
+}
+
+/** Cells under one another, each to the left or to the right. */
+export function columns(/** @type {string[][]} */ lines, /** @type {string} */ sides) {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   for (const line of lines) {
-    const cells = line.map((cell, i) => ('llrrlr'[i] === 'r' ? cell.padStart(widths[i]) : cell.padEnd(widths[i])));
+    const cells = line.map((cell, i) => (sides[i] === 'r' ? cell.padStart(widths[i]) : cell.padEnd(widths[i])));
     console.log(cells.join('  ').trimEnd());
   }
+}
+
+/** @param {ReturnType<typeof environment>} facts */
+export function printEnvironment({ command, date, adapter, machine, versions }) {
   const using = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   console.log(
     `\n${adapter.driver || adapter.device}; ${machine.cpu} x ${machine.cores}, ${machine.platform}, load before ${machine.load.toFixed(1)}`,
@@ -68,5 +87,8 @@ export function printTable({ command, date, adapter, machine, versions }, rows) 
 }
 
 /** Three digits that count. */
-const digits = (/** @type {number} */ value) =>
+export const digits = (/** @type {number} */ value) =>
   value >= 100 ? value.toFixed(0) : value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(value))));
+
+export const median = (/** @type {readonly number[]} */ values) =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
