@@ -95,6 +95,8 @@ export type Order =
       /** Where to write; without one a file of the origin's private file system comes back with `merged`. */
       readonly target?: FileSystemFileHandle;
     }
+  /** Puts a picture that was drawn before onto the canvas again. */
+  | { readonly type: 'show'; readonly id: number; readonly image: Image }
   /** Writes the metadata of a picture that was drawn, as the command line writes it. */
   | { readonly type: 'picture-file'; readonly id: number; readonly key: string }
   /** What a picture or a recipe says of how it was made. */
