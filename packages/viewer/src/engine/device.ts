@@ -28,8 +28,15 @@ export interface Session {
   close(): void;
 }
 
-export async function openSession(budget?: number): Promise<Session> {
-  const adapter = await openAdapter();
+export interface SessionOptions {
+  /** Bytes of GPU memory to use at most. */
+  readonly budget?: number;
+  /** A device was lost before this one: the browser may still be getting over it. */
+  readonly isAfterLoss?: boolean;
+}
+
+export async function openSession({ budget, isAfterLoss }: SessionOptions = {}): Promise<Session> {
+  const adapter = await openAdapter(isAfterLoss ? RECOVERY_TRIES : 1);
   const device = await adapter
     .requestDevice({
       requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
@@ -64,7 +71,11 @@ export async function openSession(budget?: number): Promise<Session> {
   };
 }
 
-async function openAdapter(): Promise<GPUAdapter> {
+/** Browsers start their GPU process again after it has crashed; for a moment there is no adapter then. */
+const RECOVERY_TRIES = 12;
+const RECOVERY_MS = 250;
+
+async function openAdapter(tries: number): Promise<GPUAdapter> {
   if (!navigator.gpu) {
     throw isSecureContext
       ? new Failure(
@@ -78,8 +89,11 @@ async function openAdapter(): Promise<GPUAdapter> {
           'Open it by https, or from this very machine by http://localhost.',
         );
   }
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (adapter) return adapter;
+  for (let i = 0; i < tries; i++) {
+    if (i > 0) await new Promise((resolve) => setTimeout(resolve, RECOVERY_MS));
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (adapter) return adapter;
+  }
   throw new Failure(
     'no-adapter',
     'The browser has WebGPU, but no graphics card that it would use for it.',
