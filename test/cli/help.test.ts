@@ -4,7 +4,19 @@ import { samplerNames } from '@diffusion-soup/core';
 import { describe, expect, test } from 'vitest';
 import { soup } from '../support/cli.ts';
 
-const COMMANDS = ['generate', 'merge', 'add', 'remove', 'verify', 'pantry', 'lab', 'conformance', 'doctor', 'demo'];
+const COMMANDS = [
+  'generate',
+  'merge',
+  'add',
+  'remove',
+  'verify',
+  'pantry',
+  'lab',
+  'conformance',
+  'doctor',
+  'demo',
+  'view',
+];
 
 describe('help', () => {
   test('without arguments names every command', async () => {

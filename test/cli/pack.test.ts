@@ -25,7 +25,7 @@ function link(name: string, from: string): void {
 
 beforeAll(() => {
   buildCli();
-  for (const name of ['core', 'cli']) {
+  for (const name of ['core', 'viewer', 'cli']) {
     const folder = join(ROOT, 'packages', name);
     const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', room.path];
     const [{ filename, files }] = JSON.parse(
@@ -37,7 +37,7 @@ beforeAll(() => {
     const target = join(modules, '@diffusion-soup', name);
     mkdirSync(target, { recursive: true });
     execFileSync('tar', ['-xzf', room.in(filename), '-C', target, '--strip-components', '1']);
-    const { dependencies } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'));
+    const { dependencies = {} } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'));
     for (const dependency of Object.keys(dependencies)) link(dependency, folder);
   }
   writeFileSync(room.in('package.json'), '{"type": "module", "private": true}');

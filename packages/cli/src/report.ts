@@ -18,10 +18,13 @@ export interface ReportOptions {
 
 const EXIT_CODES: Readonly<Record<string, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
+/** Of a command that was ended by a signal. */
+export const exitCodeOf = ({ reason }: AbortSignal): number => EXIT_CODES[String(reason)] ?? 130;
+
 /** Tells the user what went wrong, and returns the exit code. */
 export function report(thrown: unknown, io: Io, { json, debug }: ReportOptions): number {
   const error = understood(thrown);
-  const stopped = io.signal.aborted ? (EXIT_CODES[String(io.signal.reason)] ?? 130) : undefined;
+  const stopped = io.signal.aborted ? exitCodeOf(io.signal) : undefined;
   const exitCode = stopped ?? (error instanceof SoupError ? error.exitCode : 1);
   const message = error instanceof Error ? error.message : String(error);
 

@@ -16,6 +16,7 @@ import { queueCommand } from './commands/queue.js';
 import { recipeCommand } from './commands/recipe.js';
 import { searchCommand } from './commands/search.js';
 import { verifyCommand } from './commands/verify.js';
+import { viewCommand } from './commands/view.js';
 import { workerCommand } from './commands/worker.js';
 import type { CommonFlags } from './flags.js';
 import { createOutput, type Io, type Output } from './output.js';
@@ -76,6 +77,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 7 network, 8 disk, 9 pa
     doctorCommand,
     demoCommand,
     tuiCommand,
+    viewCommand,
   ])
     add(program, run);
   return program;

@@ -1,4 +1,5 @@
 /** Checkpoints: reading and checking files. Nothing here touches a GPU or a disk. */
+
 export { type ClipFolder, openClipFolder } from './clip-folder.js';
 export * from './configs.js';
 export {
@@ -18,6 +19,7 @@ export {
   toFloat32,
 } from './dtype.js';
 export { type JsonObject, JsonReader, type JsonValue, parseConfigJson } from './json.js';
+export { isListedFile, type ListedRole, listedRole } from './listing.js';
 export {
   type ModelFolder,
   type ModelFolderOptions,
