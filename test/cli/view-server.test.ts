@@ -42,7 +42,6 @@ beforeAll(async () => {
   symlinkSync(room.in('elsewhere'), room.in('pantry/noto/vae'));
   put('pantry/paragon/unet/config.json', '{}');
   put('pantry/with space#.safetensors', 'weights');
-  put('pantry/noto/unet/late.json', '{}');
   view = await startView({
     port: 0,
     token: TOKEN,
@@ -50,8 +49,6 @@ beforeAll(async () => {
     shelf: () => openShelf(room.in('pantry')),
     patience: { request: 700, idle: 3000 },
   });
-  rmSync(room.in('pantry/noto/unet/late.json')); // listed as a file, and a link by the time it is asked for
-  symlinkSync(room.in('secret.json'), room.in('pantry/noto/unet/late.json'));
   size = statSync(room.in('pantry/noto/unet/model.safetensors')).size;
 });
 afterAll(async () => {
@@ -265,7 +262,6 @@ describe('refuses', () => {
     '/models/noto/.env.json',
     '/models/noto/other/config.json',
     '/models/noto/unet/linked.json',
-    '/models/noto/unet/late.json',
     '/models/noto/vae/unet/config.json',
     '/assets/.hidden',
     '/assets/../../secret.json',
@@ -307,6 +303,19 @@ describe('refuses', () => {
     expect(both).toMatch(/^HTTP\/1\.1 4/);
     expect(both.match(/HTTP\/1\.1/g)).toHaveLength(1);
   });
+});
+
+test('a file that became a link after it was listed is not followed', async () => {
+  const [late, address] = [room.in('pantry/noto/unet/late.json'), '/models/noto/unet/late.json'];
+  writeFileSync(late, '{}');
+  expect((await ask('/models.json')).status).toBe(200); // which looks at the pantry again
+  expect((await ask(address)).body.toString()).toBe('{}');
+  rmSync(late);
+  symlinkSync(room.in('secret.json'), late);
+  expect((await ask(address)).status).toBe(404);
+  rmSync(late);
+  mkdirSync(late);
+  expect((await ask(address)).status).toBe(404);
 });
 
 test('slow and many connections end, and others are answered again', async () => {
