@@ -5,7 +5,8 @@
 //   x   (images, pixels, channels)
 //   y   (images, groups, SLICES, 2)
 //
-// One workgroup per (slice, group, image); each thread strides over the slice's values.
+// One workgroup per (slice, group, image); each thread strides over the slice's values. Where SUBGROUP is above 1 the
+// workgroup is one subgroup, and its lanes' sums are added without a barrier.
 
 struct Params {
   pixels: u32,
@@ -33,6 +34,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let value = f32(x[start + (first + i / width) * params.channels + i % width]) - pivot;
     sums += vec2f(value, value * value);
   }
+  let at = (group.z * params.groups + group.y) * SLICES + group.x;
+  if (SUBGROUP > 1) {
+    let total = sum_of_lanes(sums);
+    if (lane == 0) {
+      y[at] = total;
+    }
+    return;
+  }
   partial[lane] = sums;
   for (var half = WORKGROUP / 2; half > 0; half /= 2) {
     workgroupBarrier();
@@ -41,6 +50,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   if (lane == 0) {
-    y[(group.z * params.groups + group.y) * SLICES + group.x] = partial[0];
+    y[at] = partial[0];
   }
 }

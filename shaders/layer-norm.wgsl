@@ -3,7 +3,8 @@
 //   x, y          (rows, channels)
 //   gamma, beta   (channels)
 //
-// One workgroup per row; each thread strides over the channels. Mean first, then the squared distances from it.
+// One workgroup per row; each thread strides over the channels. Mean first, then the squared distances from it. Where
+// SUBGROUP is above 1 the workgroup is one subgroup, and its lanes' sums are added without a barrier.
 
 struct Params {
   rows: u32,
@@ -46,6 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
 // The sum over the workgroup, for every thread. Begins with a barrier, so that it may be called twice.
 fn workgroup_sum(value: f32, lane: u32) -> f32 {
+  if (SUBGROUP > 1) {
+    return sum_of_lanes(vec2f(value, 0)).x;
+  }
   workgroupBarrier();
   partial[lane] = value;
   for (var half = WORKGROUP / 2; half > 0; half /= 2) {

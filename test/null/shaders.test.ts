@@ -75,6 +75,10 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       constants: tensorConstants(HEAD, 1),
     })),
   };
+  const sums = [1, 8, 32].map((subgroup) => ({
+    subgroup,
+    constants: { WORKGROUP: subgroup > 1 ? subgroup : WORKGROUP },
+  }));
   return {
     ...(elem === 'f16' && tensor),
     add: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),
@@ -83,7 +87,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
         types: { q: elem, k: elem, v: elem, y: elem },
         width,
         subgroup: CAUSAL ? 1 : 8,
-        constants: { WORKGROUP, HEAD_VECS, KEYS: 8, CAUSAL },
+        constants: { WORKGROUP: CAUSAL ? WORKGROUP : 8, QUERIES: CAUSAL ? 1 : 4, HEAD_VECS, KEYS: 8, CAUSAL },
       })),
     ),
     average: averages,
@@ -100,8 +104,12 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'group-norm': norm.flatMap((types) =>
       codes.map((ACTIVATION) => ({ types, constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION } })),
     ),
-    'group-norm-stats': [{ types: { x: elem }, constants: { WORKGROUP, SLICES: 32 } }],
-    'layer-norm': norm.map((types) => ({ types, constants: { WORKGROUP } })),
+    'group-norm-stats': sums.map((sum) => ({
+      ...sum,
+      types: { x: elem },
+      constants: { ...sum.constants, SLICES: 32 },
+    })),
+    'layer-norm': norm.flatMap((types) => sums.map((sum) => ({ ...sum, types }))),
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,
@@ -131,7 +139,7 @@ describe.each<Precision>(['f32', 'f16'])('with activations in %s', (precision) =
 
 test('a mistake in a shader is reported with its line', async () => {
   const gpu = await nullGpu('f32');
-  await expect(checkKernel(gpu, 'attention')).rejects.toThrow(/attention\.wgsl: .*WORKGROUP/);
+  await expect(checkKernel(gpu, 'softmax')).rejects.toThrow(/softmax\.wgsl: .*WORKGROUP/);
 });
 
 describe('conventions', () => {

@@ -27,6 +27,8 @@ export interface Gpu {
    * off the mean and leaves the error.
    */
   readonly residual: Precision;
+  /** Lanes of every subgroup; 1 where there are none, or not always as many. */
+  readonly lanes: number;
   /** Lanes of a subgroup that should share what they read; 1 where that does not pay or cannot be relied on. */
   readonly subgroup: number;
   /** What goes through the matrix units ("tensor cores"), from f16 with sums in f32. */
@@ -88,12 +90,14 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
   const precision = options.precision === 'f32' || !hasF16 ? 'f32' : 'f16';
   const memory = createMemory(options.budget);
   const failures = watch(device);
+  const lanes = lanesOf(device);
 
   return {
     device,
     precision,
     residual: precision,
-    subgroup: sharingLanes(device),
+    lanes,
+    subgroup: lanes <= NARROW ? lanes : 1,
     matrixUnits:
       precision === 'f16'
         ? (options.matrixUnits ?? (hasMatrixUnits(device, options.adapterInfo) ? 'all' : 'none'))
@@ -128,10 +132,10 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
 /** Wide subgroups are graphics cards, which read one address for all lanes at once; narrow ones are CPUs, which do not. */
 const NARROW = 8;
 
-function sharingLanes({ features, adapterInfo }: GPUDevice): number {
+function lanesOf({ features, adapterInfo }: GPUDevice): number {
   const { subgroupMinSize = 0, subgroupMaxSize = 0 } = adapterInfo ?? {};
   const isFixed = features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
-  return isFixed && subgroupMinSize > 1 && subgroupMinSize <= NARROW ? subgroupMinSize : 1;
+  return isFixed ? Math.max(1, subgroupMinSize) : 1;
 }
 
 /** The form of matrices that tensor-tile.wgsl is written for. */

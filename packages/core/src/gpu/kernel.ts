@@ -128,6 +128,7 @@ export function prelude(source: KernelSource, variant: Variant): string {
     subgroup > 1
       ? 'fn from_lane(v: Vec, lane: u32) -> Vec { return subgroupShuffle(v, lane); }'
       : 'fn from_lane(v: Vec, lane: u32) -> Vec { return v; }',
+    `fn sum_of_lanes(v: vec2f) -> vec2f { return ${subgroup > 1 ? 'subgroupAdd(v)' : 'v'}; }`,
   );
   for (const { name } of tensors) {
     const type = typeOf(name);
@@ -159,7 +160,7 @@ fn weight_vec(w: WeightVec) -> Vec { return Vec(w); }`,
 
 /** What the compiler gets. */
 const codeOf = (source: KernelSource, variant: Variant): string =>
-  prelude(source, variant) + unroll(source.code, variant.constants ?? {});
+  prelude(source, variant) + unroll(source.code, { SUBGROUP: variant.subgroup ?? 1, ...variant.constants });
 
 /** The pipeline of a kernel in a variant, made once per device. */
 export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): Pipeline {

@@ -10,6 +10,9 @@ const WIDEST_IN_REGISTERS = 160;
 const WORKGROUP = 64;
 /** Queries of a workgroup of attention-tensor.wgsl. */
 const TENSOR_QUERIES = 64;
+/** Queries of a thread where lanes share, and vectors of all its queries: of 40 channels four, of 160 one. */
+const MOST_QUERIES = 4;
+const MOST_VECTORS = 40;
 /** Keys looked at between two corrections of the running maximum: as many as the widest subgroup that shares. */
 const KEYS = 8;
 
@@ -37,6 +40,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   if (onMatrixUnits) return onMatrixUnits;
 
   const width = headWidth % 4 === 0 ? 4 : 1;
+  const HEAD_VECS = headWidth / width;
+  const { subgroup } = graph.gpu;
+  const tile = subgroup > 1 ? narrowTile(subgroup, HEAD_VECS, queries) : { WORKGROUP, QUERIES: 1, KEYS };
   return call(graph, {
     kernel: 'attention',
     inputs: { q, k, v },
@@ -44,13 +50,22 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
     dispatch: () => ({
       variant: {
         width,
-        subgroup: graph.gpu.subgroup,
-        constants: { WORKGROUP, HEAD_VECS: headWidth / width, KEYS, CAUSAL: causal },
+        subgroup,
+        constants: { ...tile, HEAD_VECS, CAUSAL: causal },
       },
       params: { queries, keys, heads, scale },
-      workgroups: [Math.ceil(queries / WORKGROUP), heads, images],
+      workgroups: [Math.ceil(queries / (tile.WORKGROUP * tile.QUERIES)), heads, images],
     }),
   });
+}
+
+/**
+ * Where lanes share what they read, as on processors, a workgroup is one subgroup, and a thread has several queries: what it
+ * was handed serves all of them. Longer heads leave room for fewer.
+ */
+function narrowTile(subgroup: number, headVecs: number, queries: number) {
+  const most = Math.min(MOST_QUERIES, Math.floor(MOST_VECTORS / headVecs), Math.ceil(queries / subgroup));
+  return { WORKGROUP: subgroup, QUERIES: Math.max(1, most), KEYS: Math.max(KEYS, subgroup) };
 }
 
 /** On the matrix units; undefined where heads are too wide for the device's workgroup memory. */

@@ -1,7 +1,9 @@
 /** Group and layer normalisation, statistics in f32. */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
+import type { Gpu } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, type Tensor } from '../gpu/graph.js';
+import type { Variant } from '../gpu/kernel.js';
 
 /** Values that one workgroup sums up at least, before a group is worth cutting into slices. */
 const VALUES_PER_SLICE = 4096;
@@ -32,7 +34,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     shape: [images, groups, slices, 2],
     type: 'f32',
     dispatch: () => ({
-      variant: { constants: { WORKGROUP, SLICES: slices } },
+      variant: sumsVariant(graph.gpu, { SLICES: slices }),
       params: { pixels, channels, groups },
       workgroups: [slices, groups, images],
     }),
@@ -50,6 +52,11 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   });
 }
 
+/** A workgroup that adds up what its threads have: one subgroup where there is one, else by turns in workgroup memory. */
+function sumsVariant({ lanes }: Gpu, constants: Variant['constants'] = {}): Variant {
+  return { subgroup: lanes, constants: { ...constants, WORKGROUP: lanes > 1 ? lanes : WORKGROUP } };
+}
+
 /** LayerNorm (Ba et al., arXiv 1607.06450) of x (..., C) over the channels. */
 export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor {
   const channels = x.shape.at(-1)!;
@@ -60,7 +67,7 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
     inputs: { x, gamma, beta },
     shape: x.shape,
     dispatch: () => ({
-      variant: { constants: { WORKGROUP } },
+      variant: sumsVariant(graph.gpu),
       params: { rows, channels, eps },
       workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
     }),
