@@ -1,8 +1,8 @@
 /** Recipes as the user writes them. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { formatFraction, parseFraction } from '@diffusion-soup/core';
+import { formatFraction, formula, parseFraction } from '@diffusion-soup/core';
 import { afterAll, describe, expect, test } from 'vitest';
-import { formula, locate, parseRecipe, recipeOf } from '../../packages/cli/src/recipe.ts';
+import { locate, parseRecipe, recipeOf } from '../../packages/cli/src/recipe.ts';
 import { besideFile, isRecipeFile, readRecipeFile } from '../../packages/cli/src/recipe-file.ts';
 import { scratch, soup } from '../support/cli.ts';
 

@@ -32,7 +32,7 @@ const CORE: Record<string, readonly string[]> = {
   metadata: ['errors', 'checkpoint', 'ledger', 'lora/format'],
   recipe: ['errors', 'checkpoint', 'soup', 'methods', 'yaml', 'zod/mini'],
   cook: ['errors', 'checkpoint', 'gpu', 'soup', 'methods', 'lora', 'recipe'],
-  pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'cook', 'model', 'sampler', 'image'],
+  pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'cook', 'model', 'sampler', 'image', 'metadata', 'recipe'],
   search: ['errors', 'image', 'soup', 'sampler', 'pipeline', 'model', 'lab'],
   lab: ['errors', 'checkpoint', 'image', 'soup', 'cook', 'model', 'sampler', 'pipeline', 'gpu'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],

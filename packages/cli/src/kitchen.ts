@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import {
   type BlockTable,
   type Fraction,
+  formula,
   fractionToNumber,
   type LoadedLora,
   type Method,
@@ -23,7 +24,7 @@ import {
 import { diskFolder, fileSource } from './files.js';
 import { checkRoots, hashModels } from './merging/hashes.js';
 import type { Output } from './output.js';
-import { formula, locate, type Recipe, recipeOf } from './recipe.js';
+import { locate, type Recipe, recipeOf } from './recipe.js';
 import { printable } from './text.js';
 
 export interface LoraOrder {

@@ -2,6 +2,7 @@
  * What the command line says, and where: results for people or one JSON document on stdout, everything else on
  * stderr. Of a long task there is one live line on a terminal, and an occasional plain line elsewhere.
  */
+import { toJson } from '@diffusion-soup/core';
 import { createStyle, type Style } from './style.js';
 import { printableLines } from './text.js';
 
@@ -119,17 +120,4 @@ export function createOutput(io: Io, { json = false, quiet = false, color = true
       else say(text);
     },
   };
-}
-
-/** JSON of anything: 64-bit numbers as strings, what JSON has no number for as its name. */
-export function toJson(value: unknown, indent?: number): string {
-  return JSON.stringify(
-    value,
-    (_, item: unknown) => {
-      if (typeof item === 'bigint') return item.toString();
-      if (typeof item === 'number' && !Number.isFinite(item)) return String(item);
-      return item;
-    },
-    indent,
-  );
 }

@@ -3,22 +3,12 @@ import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
-import { a1111Name, type Image, type Precision, type Settings, UsageError, writeInfotext } from '@diffusion-soup/core';
+import { type Image, type PictureProvenance, pictureTexts, type Settings, UsageError } from '@diffusion-soup/core';
 import { diskError, writeFileAtomic } from './atomic-file.js';
 import { encodePng } from './image/png.js';
-import { toJson } from './output.js';
-import { formula, type Recipe } from './recipe.js';
 import { printable } from './text.js';
-import { version } from './version.js';
 
-export interface Provenance {
-  readonly recipe: Recipe;
-  readonly adapter: string;
-  readonly precision: Precision;
-  /** Of a picture of a batch: its content's hashes, by which it is known again. */
-  readonly id?: string;
-  readonly address?: string;
-}
+export type Provenance = PictureProvenance;
 
 export interface SavedPicture {
   readonly path: string;
@@ -28,27 +18,6 @@ export interface SavedPicture {
   readonly height: number;
   readonly bytes: number;
   readonly sha256: string;
-}
-
-/** The texts of a PNG: `parameters` for every viewer that knows A1111's pictures, `diffusion_soup` for us. */
-export function metadata(settings: Settings, seed: bigint, { recipe, ...provenance }: Provenance) {
-  const { prompt, negative, steps, sampler, guidance, width, height, clipSkip, strength } = settings;
-  return {
-    parameters: writeInfotext(prompt, negative, {
-      Steps: steps,
-      Sampler: a1111Name(sampler),
-      'CFG scale': guidance,
-      Seed: seed,
-      Size: `${width}x${height}`,
-      Model: formula(recipe),
-      // A1111 counts from 1 what diffusers counts from 0.
-      'Clip skip': clipSkip > 0 ? clipSkip + 1 : undefined,
-      'Denoising strength': strength,
-      RNG: settings.noise === 'cpu' ? 'CPU' : 'GPU',
-      Version: `diffusion-soup ${version}`,
-    }),
-    diffusion_soup: toJson({ ...recipe, settings: { ...settings, seed, count: 1 }, ...provenance }),
-  };
 }
 
 /** Where the pictures of one command go: into a folder under names of their own, or under one given name. */
@@ -118,7 +87,7 @@ export async function savePicture(
   seed: bigint,
   provenance: Provenance,
 ): Promise<SavedPicture> {
-  const png = encodePng(opaque(image), metadata(settings, seed, provenance));
+  const png = encodePng(opaque(image), pictureTexts(settings, seed, provenance));
   await makeFolder(dirname(path));
   await writeFileAtomic(path, png);
   const sha256 = createHash('sha256').update(png).digest('hex');

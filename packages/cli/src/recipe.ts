@@ -7,7 +7,6 @@ import { readdir } from 'node:fs/promises';
 import { basename, isAbsolute, join, resolve } from 'node:path';
 import {
   add,
-  blocksJson,
   CheckpointError,
   type Recipe as CoreRecipe,
   type Fraction,
@@ -19,8 +18,9 @@ import {
   parseHuggingFaceId,
   parseInline,
   type RecipeIngredient,
-  recipeJson,
   UsageError,
+  type WrittenRecipe,
+  writtenRecipe,
   ZERO,
 } from '@diffusion-soup/core';
 import { recoverFolder } from './atomic-folder.js';
@@ -35,33 +35,8 @@ export interface NamedIngredient {
   readonly weight: Fraction;
 }
 
-/** The recipe that travels with a picture or a checkpoint. Names only: paths are nobody's business. */
-export interface Recipe extends RecipeSettings {
-  readonly type: 'diffusion-soup';
-  readonly version: string;
-  readonly ingredients: readonly WrittenIngredient[];
-  readonly base?: string;
-  /** The mean of predictions, not of weights. */
-  readonly ensemble?: boolean;
-}
-
-interface WrittenIngredient {
-  readonly name: string;
-  readonly weight: number | string;
-  readonly blocks?: unknown;
-  readonly root?: string;
-  readonly loras?: unknown;
-}
-
-/** What is not the default, as in a soup.yaml. */
-interface RecipeSettings {
-  readonly method?: string;
-  readonly parameters?: unknown;
-  readonly normalize?: boolean;
-  readonly dtype?: string;
-  readonly components?: unknown;
-  readonly loras?: unknown;
-}
+/** The recipe that travels with a picture or a checkpoint. */
+export type Recipe = WrittenRecipe;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -158,55 +133,28 @@ type CookedIngredient = { readonly path: string } & Omit<RecipeIngredient, 'mode
     readonly loras?: readonly { readonly path: string; readonly strength: number }[];
   };
 
+/** Names only: paths are nobody's business. */
 export function recipeOf(
   ingredients: readonly CookedIngredient[],
   base?: string,
-  settings: Partial<Omit<CoreRecipe, 'ingredients' | 'base' | 'out'>> = {},
+  { components, loras, ...settings }: Partial<Omit<CoreRecipe, 'ingredients' | 'base' | 'out'>> = {},
 ): Recipe {
-  return {
-    type: 'diffusion-soup',
-    version,
-    ingredients: ingredients.map(writtenIngredient),
-    ...(base !== undefined && { base: basename(base) }),
-    ...settingsJson(settings),
-  };
-}
-
-function writtenIngredient({ path, weight, blocks, root, loras }: CookedIngredient): WrittenIngredient {
-  return {
-    name: basename(path),
-    weight: shownWeight(weight),
-    ...(blocks !== undefined && { blocks: blocksJson(blocks) }),
-    ...(root !== undefined && { root }),
-    ...(loras && { loras: loras.map(({ path, strength }) => ({ file: basename(path), strength })) }),
-  };
-}
-
-const PLAIN = { method: 'linear', ingredients: [], parameters: {}, normalize: true } as const;
-
-function settingsJson({ components, loras, ...rest }: Parameters<typeof recipeOf>[2] & object): RecipeSettings {
   const named = Object.entries(components ?? {}).map(([part, from]) => [
     part,
     from === 'average' ? from : basename(from),
   ]);
-  const { ingredients: _, ...settings } = recipeJson({
-    ...PLAIN,
-    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
-    components: Object.fromEntries(named),
-    ...(loras && { loras: loras.map((lora) => ({ ...lora, file: basename(lora.file) })) }),
-  });
-  return settings;
-}
-
-/** A number where it is short, else a fraction. */
-function shownWeight(weight: Fraction): number | string {
-  const text = formatWeight(weight);
-  return text.includes('/') ? text : Number(text);
-}
-
-/** "noto + ink", or with weights where they differ "noto:2 + ink:1". */
-export function formula({ ingredients, ensemble }: Pick<Recipe, 'ingredients' | 'ensemble'>): string {
-  const isUniform = ingredients.every(({ weight }) => weight === ingredients[0]!.weight);
-  const sum = ingredients.map(({ name, weight }) => (isUniform ? name : `${name}:${weight}`)).join(' + ');
-  return ensemble ? `ensemble of ${sum}` : sum;
+  return writtenRecipe(
+    version,
+    ingredients.map(({ path, loras, ...one }) => ({
+      ...one,
+      name: basename(path),
+      ...(loras && { loras: loras.map(({ path, strength }) => ({ file: basename(path), strength })) }),
+    })),
+    base === undefined ? undefined : basename(base),
+    {
+      ...settings,
+      ...(components && { components: Object.fromEntries(named) }),
+      ...(loras && { loras: loras.map((lora) => ({ ...lora, file: basename(lora.file) })) }),
+    },
+  );
 }

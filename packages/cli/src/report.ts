@@ -1,8 +1,8 @@
 /** Errors as the user sees them: one message without a stack, an exit code, and the same as JSON. */
-import { DiskError, SoupError, UsageError } from '@diffusion-soup/core';
+import { DiskError, SoupError, toJson, UsageError } from '@diffusion-soup/core';
 import { CommanderError } from 'commander';
 import { diskError } from './atomic-file.js';
-import { type Io, toJson } from './output.js';
+import type { Io } from './output.js';
 import { printableLines } from './text.js';
 
 /** Some of what was asked for is done, and kept; then came an error. */

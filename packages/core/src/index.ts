@@ -41,6 +41,7 @@ export { createPainter, type DevicePicture, type Painter } from './gpu/painter.j
 export { type ClipInput, clipInput } from './image/clip-input.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
+export { assemblePng, channelsOf, type Picture, type PngRows, pngRows } from './image/png.js';
 export { type ResizeFilter, resize } from './image/resize.js';
 export * from './lab/index.js';
 export * from './ledger/index.js';
@@ -83,6 +84,14 @@ export {
   settle,
 } from './pipeline/generate.js';
 export { type LoadModelOptions, loadModel, type Model } from './pipeline/model.js';
+export {
+  formula,
+  type PictureProvenance,
+  pictureTexts,
+  type WrittenIngredient,
+  type WrittenRecipe,
+  writtenRecipe,
+} from './pipeline/picture-texts.js';
 export * from './recipe/index.js';
 export { a1111Name, randn, resolveSampler, type SamplerName, samplerNames } from './sampler/index.js';
 export * from './search/index.js';

@@ -6,8 +6,8 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { toJson } from '@diffusion-soup/core';
 import { diskError, writeFileAtomic } from '../atomic-file.js';
-import { toJson } from '../output.js';
 import type { Failure, Shard } from './plan.js';
 
 export interface Result {

@@ -2,8 +2,7 @@
  * Draws what a plan says. Each picture is encoded and written while the next ones are drawn, and noted when it is there; what
  * fails is noted with its reason, and the rest goes on. Only a full disk, and a device that is lost again and again, end it.
  */
-import { CancelledError, DeviceError, DiskError, type Image, SoupError } from '@diffusion-soup/core';
-import { metadata } from '../picture-file.js';
+import { CancelledError, DeviceError, DiskError, type Image, pictureTexts, SoupError } from '@diffusion-soup/core';
 import type { Encoder } from './encode.js';
 import { type Engine, isOutOfMemory } from './engine.js';
 import { failureOf, type Planned, type Refused, shapeOf } from './plan.js';
@@ -159,7 +158,7 @@ function savingQueue() {
 
 function textsOf({ settings, soup, id, address }: Planned, { machine }: Engine) {
   const { adapter, precision } = machine;
-  return metadata(settings, settings.seed, {
+  return pictureTexts(settings, settings.seed, {
     recipe: soup.recipe,
     adapter,
     precision,

@@ -6,6 +6,7 @@ import {
   greedySoup,
   type SearchMethod,
   searchWeights,
+  toJson,
   UsageError,
 } from '@diffusion-soup/core';
 import { type Command, Option } from 'commander';
@@ -13,7 +14,7 @@ import { writeFileAtomic } from '../atomic-file.js';
 import { type CommonFlags, collect, parseSeed, parseSize, wholeNumber, withCommonFlags } from '../flags.js';
 import { averageOrder, openKitchen } from '../kitchen.js';
 import { clipRoot } from '../lab/clip.js';
-import { type Output, toJson } from '../output.js';
+import type { Output } from '../output.js';
 import { formatSeconds } from '../progress.js';
 import { parseRecipe } from '../recipe.js';
 import type { Run } from '../run.js';

@@ -1,8 +1,7 @@
 /** A report as files: a page for people, JSON and CSV for programs. */
 import { join } from 'node:path';
-import type { Report } from '@diffusion-soup/core';
+import { type Report, toJson } from '@diffusion-soup/core';
 import { writeFileAtomic } from '../atomic-file.js';
-import { toJson } from '../output.js';
 import { makeFolder } from '../picture-file.js';
 import { type Drawing, pictureFinder } from './drawing.js';
 import { type PictureOf, reportHtml } from './page.js';

@@ -24,9 +24,12 @@ import {
   openSafetensors,
   outputsOf,
   type PlannedFile,
+  parentsOf,
+  parentsOfSoup,
   parseFraction,
   type Sealed,
   seal,
+  soupMetadata,
   type WeightedComponent,
   type Weights,
   weightsOf,
@@ -37,7 +40,6 @@ import { fileSource } from '../files.js';
 import { sha256 } from '../hash/weights.js';
 import { openModel } from '../kitchen.js';
 import { type ComputedHashes, contentOf, rootOf } from '../merging/content.js';
-import { parentsOf, parentsOfSoup, soupMetadata } from '../merging/metadata.js';
 import { scaleOf, sumFile, wholeWeight } from '../merging/running-sum.js';
 import { withNarrowSums } from '../merging/soup.js';
 import { folderFile } from '../merging/write.js';

@@ -8,15 +8,18 @@ import {
   type Fraction,
   formatFraction,
   formatLedger,
+  formula,
   type Gpu,
   type Ledger,
   type LedgerComponents,
   type LedgerIngredient,
   type LedgerModel,
   type Plan,
+  parentsOf,
   parseFraction,
   type Sealed,
   seal,
+  soupMetadata,
   UsageError,
 } from '@diffusion-soup/core';
 import { openHashCache } from '../hash/cache.js';
@@ -25,10 +28,9 @@ import { type HashOptions, sha256 } from '../hash/weights.js';
 import { admitAll } from '../merging/admission.js';
 import { pathFrom } from '../merging/ledger.js';
 import { isSingleFile, type MergeSettings, planMerge, writeMerge } from '../merging/merge.js';
-import { parentsOf, soupMetadata } from '../merging/metadata.js';
 import type { Output } from '../output.js';
 import { byteProgress } from '../progress.js';
-import { formula, recipeOf } from '../recipe.js';
+import { recipeOf } from '../recipe.js';
 import { printable } from '../text.js';
 import { version } from '../version.js';
 import { changeBySum, partsBySum } from './change-by-sum.js';

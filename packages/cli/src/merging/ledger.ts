@@ -1,21 +1,20 @@
 /** What a soup is made of, as its ledger has it. */
-import { createHash } from 'node:crypto';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import {
   type ContentHash,
-  contentOf,
   formatFraction,
   type LedgerComponents,
-  type LedgerIngredient,
   type LedgerModel,
   type MergePlan,
   type Plan,
   parseFraction,
   refuseTwins,
   type WeightedComponent,
+  withOwnNames,
 } from '@diffusion-soup/core';
 import { fileSource } from '../files.js';
 import { hashFiles } from '../hash/pool.js';
+import { sha256 } from '../hash/weights.js';
 import type { Kitchen, NamedLora, NamedModel } from '../kitchen.js';
 import { toScalars, withoutOrder } from '../ledger/settings.js';
 import { version } from '../version.js';
@@ -73,32 +72,12 @@ export async function ledgerPlan(
     ...(results.length > 0 && { loras: results }),
   };
   refuseTwins(plan.ingredients); // now, rather than when all is written
-  const named = withOwnNames(plan);
+  const named = withOwnNames(plan, sha256);
   const parts = partsOf(kitchen, named);
   return withoutOrder({ ...named, ...(parts && { parts }) });
 }
 
 const stemOf = ({ path }: NamedModel): string => basename(path).replace(/\.safetensors$/i, '');
-
-/** Models of one name are told apart by their content, so that a ledger does not depend on the order of words. */
-function withOwnNames(plan: Plan): Plan {
-  const keyOf = (model: LedgerModel & Pick<LedgerIngredient, 'blocks' | 'loras'>): string =>
-    model.blocks === undefined && !model.loras
-      ? model.root
-      : createHash('sha256').update(contentOf(model)).digest('hex');
-  const all = [...plan.ingredients, ...(plan.base ? [plan.base] : []), ...(plan.sources ?? [])];
-  const own = <Model extends LedgerModel>(model: Model): Model => {
-    const key = keyOf(model);
-    const isAlone = all.every((other) => other.name !== model.name || keyOf(other) === key);
-    return isAlone ? model : { ...model, name: `${model.name}@${key.slice(0, 8)}` };
-  };
-  return {
-    ...plan,
-    ingredients: plan.ingredients.map(own),
-    ...(plan.base && { base: own(plan.base) }),
-    ...(plan.sources && { sources: plan.sources.map(own) }),
-  };
-}
 
 const factors = (blocks: Readonly<Record<string, { n: bigint; d: bigint }>>) =>
   Object.fromEntries(Object.entries(blocks).map(([block, factor]) => [block, formatFraction(factor)]));

@@ -7,7 +7,9 @@ import {
   type MergePlan,
   makeLedger,
   type Plan,
+  parentsOf,
   SumOverflowError,
+  soupMetadata,
   UsageError,
 } from '@diffusion-soup/core';
 import { sha256 } from '../hash/weights.js';
@@ -18,7 +20,6 @@ import { type Admissions, admitAll } from './admission.js';
 import { checkRoots, hashModels, type ModelHashes } from './hashes.js';
 import { ledgerPlan, modelsOf } from './ledger.js';
 import { isSingleFile, type Merged, type MergeSettings, planMerge, writeMerge } from './merge.js';
-import { parentsOf, soupMetadata } from './metadata.js';
 import { ledgerSums, noSumBecause, withSums } from './running-sum.js';
 import { checkFileTarget, checkFolderTarget } from './target.js';
 import type { WrittenFile } from './write.js';

@@ -1,10 +1,10 @@
 /** What a worker is told: an item as it was asked for, what it must turn out to be, and where the picture goes. */
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
+import { toJson } from '@diffusion-soup/core';
 import type { Item } from '../batch/item.js';
 import type { Format } from '../batch/names.js';
 import type { Planned } from '../batch/plan.js';
-import { toJson } from '../output.js';
 
 export interface Work {
   readonly version: 1;

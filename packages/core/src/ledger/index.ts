@@ -15,6 +15,7 @@ export {
 export { checkLedger, receiptsOf } from './check.js';
 export { contentOf, formatLedger, MAX_LEDGER_BYTES, parseLedger, parseReceipt } from './ledger.js';
 export { inclusionPath, leafHash, merkleRoot, type Sha256, verifyInclusion } from './merkle.js';
+export { withOwnNames } from './names.js';
 export {
   isPantryName,
   type PantryEntry,

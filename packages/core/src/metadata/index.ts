@@ -12,5 +12,7 @@ export {
 export { type ComfyUiPicture, readComfyUiPrompt, readComfyUiWorkflow } from './comfyui.js';
 export { type DecodedMetadata, decodeMetadata, type MergedModel, type MergeRecipe } from './decode.js';
 export { type Infotext, type PictureSettings, parseInfotext, writeInfotext } from './infotext.js';
+export { toJson } from './json.js';
 export { type LoraFacts, loraFacts } from './lora.js';
 export { type PngText, readPngText } from './png-text.js';
+export { parentsOf, parentsOfSoup, type SoupModels, soupMetadata } from './soup.js';

@@ -16,3 +16,16 @@ export function readObject(text: string | undefined): Readonly<Record<string, un
     throw error;
   }
 }
+
+/** JSON of anything: 64-bit numbers as strings, what JSON has no number for as its name. */
+export function toJson(value: unknown, indent?: number): string {
+  return JSON.stringify(
+    value,
+    (_, item: unknown) => {
+      if (typeof item === 'bigint') return item.toString();
+      if (typeof item === 'number' && !Number.isFinite(item)) return String(item);
+      return item;
+    },
+    indent,
+  );
+}

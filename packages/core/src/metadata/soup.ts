@@ -1,18 +1,10 @@
 /** What is written into the files of a soup about itself. */
-import {
-  architectureFacts,
-  checkpointMetadata,
-  closeWeights,
-  type LedgerIngredient,
-  type ModelFolder,
-  mergeKey,
-  type Parent,
-  type Parents,
-  type Plan,
-  parentOf,
-  parentsIn,
-  type Weights,
-} from '@diffusion-soup/core';
+import type { ModelFolder } from '../checkpoint/model-folder.js';
+import { closeWeights, type Weights } from '../checkpoint/weights.js';
+import type { Plan } from '../ledger/change.js';
+import type { LedgerIngredient } from '../ledger/schema.js';
+import { architectureFacts } from './architecture.js';
+import { checkpointMetadata, mergeKey, type Parent, type Parents, parentOf, parentsIn } from './checkpoint.js';
 
 export interface SoupModels {
   /** The models that the soup gets its configs from, in that order. */
