@@ -1,13 +1,6 @@
 /** Pictures that were drawn, with what they are of, for as long as someone may want one as a file. */
-import { type Image, type Settings, UsageError } from '@diffusion-soup/core';
-import type { Blend } from '../messages.js';
-
-export interface Drawn {
-  readonly image: Image;
-  readonly settings: Settings;
-  readonly blend: Blend;
-  readonly machine: { readonly adapter: string; readonly precision: 'f16' | 'f32' };
-}
+import { UsageError } from '@diffusion-soup/core';
+import type { Drawn } from './files.js';
 
 /** Of pixels: two hundred pictures of 512 x 512. */
 const MOST_BYTES = 200 * 2 ** 20;
