@@ -13,8 +13,8 @@ export interface Ingredient {
 
 type Ingredients = readonly Ingredient[];
 
-/** Sliders end here, unless a larger weight was typed. */
-export const MOST_TURNED = 1;
+/** Sliders go to two parts, so that one part is in the middle; larger weights can be typed. */
+export const MOST_TURNED = 2;
 const DIGITS = 1000;
 const LARGEST = 1000;
 
