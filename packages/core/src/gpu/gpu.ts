@@ -133,7 +133,9 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
 const NARROW = 8;
 
 function lanesOf({ features, adapterInfo }: GPUDevice): number {
-  const { subgroupMinSize = 0, subgroupMaxSize = 0 } = adapterInfo ?? {};
+  const { subgroupMinSize = 0, subgroupMaxSize = 0, architecture } = adapterInfo ?? {};
+  // The software adapter of browsers is no faster with them, and compiles such kernels for minutes.
+  if (architecture === 'swiftshader') return 1;
   const isFixed = features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
   return isFixed ? Math.max(1, subgroupMinSize) : 1;
 }
