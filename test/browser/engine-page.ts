@@ -40,7 +40,7 @@ window.order = (wish) => {
   const id = ++last;
   if (wish.type === 'start') {
     const canvas = document.querySelector('canvas')!.transferControlToOffscreen();
-    worker.postMessage({ ...wish, id, canvas, page: location.href }, [canvas]);
+    worker.postMessage({ ...wish, id, canvas }, [canvas]);
   } else worker.postMessage({ ...wish, id });
   return id;
 };

@@ -36,5 +36,5 @@ function openPantry({ page }: { readonly page: string }): Files {
   };
 }
 
-const desk = new Desk(new GpuStove(openPantry, self.location.href), (event: EngineEvent) => self.postMessage(event));
+const desk = new Desk(new GpuStove(openPantry), (event: EngineEvent) => self.postMessage(event));
 self.onmessage = ({ data }: MessageEvent<Order>) => desk.take(data);

@@ -73,7 +73,7 @@ async function pictureInNode(weights: Readonly<Record<string, number>>): Promise
 }
 
 test('it starts, and says what it found', async () => {
-  const events = await ended(await order({ type: 'start' }));
+  const events = await ended(await order({ type: 'start', page: page.url() }));
   expect(types(events)).toEqual(['machine', 'done']);
   expect(one(events, 'machine')).toMatchObject({ precision: 'f32', painting: 'gpu' });
   expect(one(events, 'machine').adapter).toMatch(/swiftshader/i);

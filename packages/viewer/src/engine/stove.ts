@@ -28,11 +28,7 @@ export class GpuStove implements Stove {
   #origin: ByteOrigin = 'network';
   readonly #drawn = new DrawnPictures();
 
-  constructor(
-    private readonly openFiles: (options: FilesOptions) => Files,
-    /** The address that the paths of the pantry are relative to, unless the page says it. */
-    private readonly page: string,
-  ) {}
+  constructor(private readonly openFiles: (options: FilesOptions) => Files) {}
 
   async work(order: Work, doing: Doing): Promise<void> {
     const { tell, signal } = doing;
@@ -83,11 +79,11 @@ export class GpuStove implements Stove {
   }
 
   get #files(): Files {
-    this.#opened ??= this.#open();
+    if (!this.#opened) throw new Error('The first order is start.');
     return this.#opened;
   }
 
-  #open({ page = this.page, token }: Partial<OrderOf<'start'>> = {}): Files {
+  #open({ page, token }: OrderOf<'start'>): Files {
     const onBytes = (origin: ByteOrigin) => {
       this.#origin = origin;
     };
