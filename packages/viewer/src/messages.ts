@@ -76,8 +76,8 @@ export type Order =
       readonly canvas?: OffscreenCanvas;
       /** Of the server that `soup view` started: goes with every request to the page's own origin. */
       readonly token?: string;
-      /** Its address, which paths of the pantry are relative to; by default the folder above the worker's. */
-      readonly page?: string;
+      /** Its address, which paths of the pantry are relative to. */
+      readonly page: string;
       /** Bytes of GPU memory to use at most; what the browser tells of the machine decides otherwise. */
       readonly memory?: number;
     }
