@@ -36,8 +36,10 @@ const CORE: Record<string, readonly string[]> = {
   search: ['errors', 'image', 'soup', 'sampler', 'pipeline', 'model', 'lab'],
   lab: ['errors', 'checkpoint', 'image', 'soup', 'cook', 'model', 'sampler', 'pipeline', 'gpu'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],
+  version: [],
   index: [
     'errors',
+    'version',
     'checkpoint',
     'gpu',
     'soup',

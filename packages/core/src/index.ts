@@ -132,3 +132,4 @@ export {
 export { isAffine, LARGEST_MIX, type Mix, mixOf } from './soup/mix.js';
 export type { LoadOptions } from './soup/parameters.js';
 export { SumOverflowError } from './soup/trouble.js';
+export { version } from './version.js';

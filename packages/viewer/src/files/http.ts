@@ -1,57 +1,115 @@
 /** Model folders behind URLs, as core's Folder and Source: only the bytes that are read are asked for. */
-import { CheckpointError, DiskError, type Folder, type Source } from '@diffusion-soup/core';
+import { CheckpointError, DiskError, type Folder } from '@diffusion-soup/core';
+import type { Cache, Facts } from './cache.js';
+import type { Version } from './mirror.js';
+import type { ModelFile } from './model-file.js';
 
 export type Fetch = (url: string, options: RequestInit) => Promise<Response>;
 
 /** Read from its start to reach a place in it, of a server that knows no ranges. A larger file is refused. */
 const MOST_WITHOUT_RANGES = 64 * 1024 * 1024;
 
+export interface HttpOptions {
+  /** Where copies are kept, and what to go by without a network. */
+  readonly cache?: Cache;
+  readonly onBytes?: (origin: 'network' | 'cache', bytes: number) => void;
+}
+
 /**
  * The folder at `url`. A file that the server does not have (404, 410) is undefined; every other answer that is not the
- * file, and no answer at all, is a DiskError.
+ * file, and no answer at all, is a DiskError, unless the cache knows the file.
  */
-export function httpFolder(url: string, ask: Fetch = (...request) => fetch(...request)): Folder {
+export function httpFolder(
+  url: string,
+  ask: Fetch = (...request) => fetch(...request),
+  options: HttpOptions = {},
+): Folder {
+  const { cache } = options;
+  const asked = new Map<string, Promise<Facts>>();
+  async function factsOf(file: string): Promise<Facts> {
+    let head: Response;
+    try {
+      head = await reach(ask, file, { method: 'HEAD' });
+    } catch (error) {
+      const known = await cache?.facts(file);
+      if (known === undefined) throw error;
+      return known;
+    }
+    const facts = factsIn(file, head);
+    await cache?.learn(file, facts);
+    return facts;
+  }
   return {
     name: url,
     async open(path) {
       const file = `${url.replace(/\/+$/, '')}/${path.split('/').map(encodeURIComponent).join('/')}`;
-      const head = await reach(ask, file, { method: 'HEAD' });
-      if (head.status === 404 || head.status === 410) return undefined;
-      if (!head.ok) throw refused(file, head);
-      const length = head.headers.get('content-length');
-      if (length === null || !/^\d+$/.test(length)) {
-        throw new DiskError(
-          `${file}: the server does not say how long the file is. Use one that sends Content-Length.`,
-        );
-      }
-      return httpSource(ask, file, Number(length), head.headers.get('etag'));
+      const answer = asked.get(file) ?? factsOf(file);
+      asked.set(file, answer);
+      const forget = () => void asked.delete(file);
+      answer.catch(forget);
+      const facts = await answer;
+      return facts === 'absent' ? undefined : httpFile(ask, path, { url: file, ...facts }, forget, options);
     },
   };
 }
 
-function httpSource(ask: Fetch, url: string, size: number, etag: string | null): Source {
+function factsIn(file: string, head: Response): Facts {
+  if (head.status === 404 || head.status === 410) return 'absent';
+  if (!head.ok) throw refused(file, head);
+  const length = head.headers.get('content-length');
+  if (length === null || !/^\d+$/.test(length)) {
+    throw new DiskError(`${file}: the server does not say how long the file is. Use one that sends Content-Length.`);
+  }
+  // Another site may hide both from the page: then a file of the same length is taken for the same.
+  return { size: Number(length), tag: head.headers.get('etag') ?? head.headers.get('last-modified') ?? '' };
+}
+
+/** `forget`: the file is another one by now, and has to be asked for again. */
+async function httpFile(
+  ask: Fetch,
+  path: string,
+  version: Version,
+  forget: () => void,
+  { cache, onBytes }: HttpOptions,
+): Promise<ModelFile> {
+  const { url, size, tag } = version;
+  const mirror = await cache?.use(version);
+  const fetchInto = async (target: Uint8Array, offset: number): Promise<void> => {
+    const end = offset + target.byteLength;
+    const response = await reach(ask, url, { headers: { range: `bytes=${offset}-${end - 1}` } });
+    try {
+      if (!response.ok) throw refused(url, response);
+      refuseChanged(url, response, version, offset, end);
+      const isRange = response.status === 206;
+      if (!isRange && offset > 0 && size > MOST_WITHOUT_RANGES) {
+        throw new DiskError(
+          `${url}: the server sends whole files only, and this one has ${size} bytes. Use a server with range requests.`,
+        );
+      }
+      await fill(target, response, isRange ? 0 : offset, url);
+    } catch (error) {
+      if (error instanceof CheckpointError) forget();
+      throw error;
+    } finally {
+      await response.body?.cancel().catch(() => {}); // what is left of it, if anything
+    }
+  };
   return {
     name: url,
+    path,
+    stamp: `${url} ${size} ${tag}`,
     size,
+    isLocal: false,
+    held: (offset, bytes) => mirror?.held(offset, bytes) ?? 0,
     async readInto(target, offset) {
       const end = offset + target.byteLength;
       if (end > size) throw new RangeError(`${url}: wanted ${target.byteLength} bytes at ${offset} of ${size}`);
       if (target.byteLength === 0) return;
-      const response = await reach(ask, url, { headers: { range: `bytes=${offset}-${end - 1}` } });
-      try {
-        if (!response.ok) throw refused(url, response);
-        refuseChanged(url, response, size, etag, offset, end);
-        const isRange = response.status === 206;
-        if (!isRange && offset > 0 && size > MOST_WITHOUT_RANGES) {
-          throw new DiskError(
-            `${url}: the server sends whole files only, and this one has ${size} bytes. Use a server with range requests.`,
-          );
-        }
-        await fill(target, response, isRange ? 0 : offset, url);
-      } finally {
-        await response.body?.cancel().catch(() => {}); // what is left of it, if anything
-      }
+      if (mirror) return mirror.readInto(target, offset, fetchInto, (...read) => onBytes?.(...read));
+      await fetchInto(target, offset);
+      onBytes?.('network', target.byteLength);
     },
+    close: async () => cache?.release(url),
   };
 }
 
@@ -76,16 +134,15 @@ const refused = (url: string, { status }: Response) =>
 function refuseChanged(
   url: string,
   { status, headers }: Response,
-  size: number,
-  etag: string | null,
+  { size, tag }: Version,
   from: number,
   end: number,
-) {
-  const now = headers.get('etag');
+): void {
+  const now = headers.get('etag') ?? headers.get('last-modified');
   const range = status === 206 ? headers.get('content-range') : null;
   const isOther =
     range !== null && range !== `bytes ${from}-${end - 1}/${size}` && range !== `bytes ${from}-${end - 1}/*`;
-  if ((etag !== null && now !== null && now !== etag) || isOther) {
+  if ((tag !== '' && now !== null && now !== tag) || isOther) {
     throw new CheckpointError(`${url} changed while it was read. Load it again.`, { file: url });
   }
 }
