@@ -17,12 +17,14 @@ declare global {
     pictures: Map<string, Image>;
     /** Orders that such a picture is shown again. */
     showAgain(key: string): number;
+    /** What a picture's bytes say. */
+    restore(png: readonly number[]): Promise<unknown>;
     /** Of the canvas, as it is shown. */
     shown(): Promise<number[]>;
   }
 }
 
-const worker = new Worker(new URL('./engine-worker.ts', import.meta.url), { type: 'module' });
+const worker = new Worker(new URL('../../packages/viewer/src/engine/worker.ts', import.meta.url), { type: 'module' });
 const heard: EngineEvent[] = [];
 const listeners: (() => void)[] = [];
 let last = 0;
@@ -51,6 +53,13 @@ window.until = async (id, ...types) => {
     if (mine.some(({ type }) => ENDS.includes(type) || types.includes(type))) return mine.map(withoutPixels);
     await new Promise<void>((resolve) => listeners.push(resolve));
   }
+};
+
+window.restore = async (png) => {
+  const events = await window.until(
+    window.order({ type: 'restore', name: 'picture.png', bytes: Uint8Array.from(png) }),
+  );
+  return events.find((event) => event.type === 'restored')?.restored;
 };
 
 function withoutPixels(event: EngineEvent): Seen {

@@ -130,7 +130,7 @@ test('the newest drawing wins, and one can be cancelled', async () => {
 
 test('a wrong order fails with a sentence, and the engine goes on', async () => {
   const events = await draw('wrong', { nobody: 1 });
-  expect(one(events, 'failed')).toMatchObject({ kind: 'bad-input', sentence: expect.stringContaining('pantry') });
+  expect(one(events, 'failed')).toMatchObject({ kind: 'bad-input', sentence: expect.stringContaining('nobody') });
   const wish = drawing('none', { noto: 1, ink: 1 });
   const picture = { ...PICTURE, steps: 1, width: SIZE, height: SIZE };
   const none = await ended(await order({ ...wish, picture: { ...picture, steps: 0 } } as Wish));
@@ -167,6 +167,22 @@ test('memory stays what it is over many blends, and is given back', async () => 
   expect(await canvas()).toEqual(last); // what was painted stays
   expect(types(await draw('after the release', { noto: 1, ink: 1 })).at(-1)).toBe('done');
   expect(await pixels('after the release')).toEqual(await pixels('even'));
+});
+
+test('what needs no drawing: costs, the picture as a file, what it says, the cache', async () => {
+  const blend = { portions: [{ name: 'noto', weight: '1' }], base: 'base' };
+  const { survey } = one(await ended(await order({ type: 'survey', blend })), 'survey');
+  expect(survey.bytes).toBe(survey.fromNetwork + survey.fromCache + survey.fromDisk);
+  expect(survey.confirm).toBe(false);
+  const saved = one(await ended(await order({ type: 'picture-file', key: 'even' })), 'picture-file');
+  const bytes = Uint8Array.from(Object.values(saved.png));
+  expect(await page.evaluate((png) => window.restore(png), [...bytes])).toMatchObject({
+    picture: { prompt: PICTURE.prompt, seed: PICTURE.seed, steps: 2 },
+    portions: [expect.objectContaining({ name: 'noto' }), expect.objectContaining({ name: 'ink' })],
+  });
+  const forgotten = await ended(await order({ type: 'picture-file', key: 'never drawn' }));
+  expect(one(forgotten, 'failed').kind).toBe('bad-input');
+  expect(one(await ended(await order({ type: 'cache', action: 'info' })), 'cache').used).toBeGreaterThan(0);
 });
 
 test('nobody else is asked, and nothing complains', () => {
