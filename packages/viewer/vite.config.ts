@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { isListedFile, listedRole } from '@diffusion-soup/core';
 import { defineConfig, type Plugin } from 'vite';
 import { CONTENT_SECURITY_POLICY } from './content-security-policy.ts';
+import { serviceWorker } from './service-worker-plugin.ts';
 import type { ListedModel, Listing } from './src/messages.ts';
 
 const PANTRY = realpathSync(fileURLToPath(new URL('../../pantry', import.meta.url)));
@@ -100,7 +101,7 @@ const policy: Plugin = {
 
 export default defineConfig(({ mode }) => ({
   base: './',
-  plugins: [pantry, policy, ...(mode === 'site' ? [site] : [])],
+  plugins: [pantry, policy, serviceWorker, ...(mode === 'site' ? [site] : [])],
   build: { outDir: mode === 'site' ? 'dist-site' : 'dist', emptyOutDir: true },
   resolve: { conditions: ['source', 'browser', 'module', 'import', 'default'] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },

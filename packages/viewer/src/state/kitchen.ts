@@ -37,7 +37,9 @@ export class Kitchen {
   readonly dispatch = (...actions: Action[]): void => {
     const before = this.state.value;
     this.state.value = actions.reduce(reduce, before);
-    if (this.state.value.models !== before.models) this.#tellModels();
+    const { models, isReady } = this.state.value;
+    const again = !isReady && actions.some(({ type }) => type === 'redraw');
+    if (models !== before.models || again) this.order({ type: 'models', models });
     this.#cook();
   };
 
@@ -112,11 +114,6 @@ export class Kitchen {
       this.state.value = state;
       this.#cook();
     });
-  }
-
-  #tellModels(): void {
-    const { models } = this.state.value;
-    this.order({ type: 'models', models });
   }
 
   #cook(): void {
