@@ -6,6 +6,14 @@ import { type Fetch, httpFolder } from '../../../packages/viewer/src/files/http.
 const FILE = Uint8Array.from({ length: 1000 }, (_, i) => (i * 7) % 251);
 const asked: string[] = [];
 
+const streamOf = (chunks: readonly Uint8Array<ArrayBuffer>[]) =>
+  new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk);
+      controller.close();
+    },
+  });
+
 /** Answers in chunks of 64 bytes, as a network would. */
 function server({ ranges = true, etag = (): string => '"a"', short = 0, size = FILE.length } = {}): Fetch {
   return async (url, { method, headers }) => {
@@ -16,17 +24,14 @@ function server({ ranges = true, etag = (): string => '"a"', short = 0, size = F
     const bytes = isRange ? FILE.subarray(Number(from), Number(to) + 1) : FILE;
     const sent = bytes.subarray(0, bytes.length - short);
     const chunks = Array.from({ length: Math.ceil(sent.length / 64) }, (_, i) => sent.slice(i * 64, i * 64 + 64));
-    return new Response(
-      method === 'HEAD' ? null : (ReadableStream.from(chunks) as ReadableStream<Uint8Array<ArrayBuffer>>),
-      {
-        status: isRange ? 206 : 200,
-        headers: {
-          'content-length': `${size}`,
-          etag: etag(),
-          ...(isRange && { 'content-range': `bytes ${from}-${to}/${FILE.length}` }),
-        },
+    return new Response(method === 'HEAD' ? null : streamOf(chunks), {
+      status: isRange ? 206 : 200,
+      headers: {
+        'content-length': `${size}`,
+        etag: etag(),
+        ...(isRange && { 'content-range': `bytes ${from}-${to}/${FILE.length}` }),
       },
-    );
+    });
   };
 }
 
