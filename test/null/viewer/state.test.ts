@@ -137,7 +137,7 @@ describe('ingredients', () => {
     const third = weighed(weighed(doc.ingredients, 'noto', '1/3'), 'ink', '2/3').slice(0, 2);
     expect(formula(third)).toBe('1/3 noto + 2/3 ink');
     const same = weighed(weighed(doc.ingredients, 'noto', '2'), 'ink', '4').slice(0, 2);
-    const key = (ingredients: typeof third) => keyOf({ ...doc, ingredients }, 'full');
+    const key = (ingredients: typeof doc.ingredients) => keyOf({ ...doc, ingredients }, 'full');
     expect(key([...same].reverse())).toBe(key(third));
     expect(key([...weighed(same, 'ink', '4.001')])).not.toBe(key(third));
     expect(formula([])).toBe('nothing yet');

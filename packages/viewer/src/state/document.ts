@@ -40,6 +40,10 @@ export function blendOf({ ingredients, base }: Doc): Blend {
 export const settingsOf = ({ picture }: Doc, quality: Quality): PictureSettings =>
   quality === 'full' ? picture : { ...picture, steps: Math.min(picture.steps, COARSE_STEPS) };
 
+/** A preview costs as much as the last picture does, so there are few. */
+const PREVIEWS = 4;
+export const previewEvery = (steps: number): number => (steps > PREVIEWS ? Math.ceil(steps / PREVIEWS) : 0);
+
 /** Equal for equal pictures: 2:2 is 1:1, and the order of ingredients does not matter. */
 export function keyOf(doc: Doc, quality: Quality): string {
   const blocks = new Map(doc.ingredients.map((one) => [one.name, Object.entries(one.blocks).sort()]));

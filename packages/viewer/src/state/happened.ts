@@ -1,7 +1,7 @@
 /** What the engine says, as it changes the state. */
 import { formatBytes } from '@diffusion-soup/core';
 import type { EngineEvent } from '../messages.js';
-import { keyOf } from './document.js';
+import { keyOf, previewEvery } from './document.js';
 import type { State, Work } from './state.js';
 
 /** Of pictures that are remembered; each of the pantry's is 64 kB. */
@@ -65,8 +65,10 @@ function stepped(state: State, event: Extract<EngineEvent, { type: 'step' }>, no
   const each = step > 1 && since !== undefined ? (now - since) / 1000 / (step - 1) : undefined;
   const label = state.work!.quality === 'coarse' ? 'Sketching' : 'Drawing';
   const detail = `step ${step} of ${steps}${each === undefined ? '' : `, ${each.toFixed(2)} s each`}`;
+  const every = previewEvery(steps);
+  const isPainted = !preview && every > 0 && step >= every;
   const next = withWork(state, event.id, { label, detail, part: ratio(step, steps), since });
-  return { ...next, ...(preview && { preview }), ...(step > 1 && !preview && { painted: key }) };
+  return { ...next, ...(preview && { preview }), ...(isPainted && { painted: key }) };
 }
 
 function drawn(

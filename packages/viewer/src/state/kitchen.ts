@@ -1,7 +1,7 @@
 /** Between the state and the engine: orders what the state wants, and tells the state what comes of it. */
 import { type Signal, signal } from '@preact/signals';
 import type { Blend, EngineEvent, Order } from '../messages.js';
-import { blendOf, type Doc, loadKey, settingsOf } from './document.js';
+import { blendOf, type Doc, loadKey, previewEvery, settingsOf } from './document.js';
 import { type Action, reduce } from './reducer.js';
 import { initialState, type State } from './state.js';
 import { nextStep, type Wanted } from './wanted.js';
@@ -15,7 +15,6 @@ export interface Engine {
   listen(hear: (event: EngineEvent) => void): void;
 }
 
-const PREVIEW_EVERY = 2;
 /** Milliseconds without a move until what was being turned counts as put down. */
 const REST = 400;
 
@@ -132,11 +131,11 @@ export class Kitchen {
 
   #draw({ doc, quality, key }: Wanted): void {
     const picture = settingsOf(doc, quality);
-    const previewEvery = quality === 'full' ? PREVIEW_EVERY : 0;
+    const every = previewEvery(picture.steps);
     const id = ++this.#last;
     const work = { id, kind: 'draw', key, doc, quality, label: 'Preparing', detail: '' } as const;
     this.state.value = reduce(this.state.value, { type: 'work', work });
-    this.engine.send({ type: 'draw', id, key, blend: blendOf(doc), picture, quality, previewEvery });
+    this.engine.send({ type: 'draw', id, key, blend: blendOf(doc), picture, quality, previewEvery: every });
   }
 
   /** What would be read for it; big things are asked about. */

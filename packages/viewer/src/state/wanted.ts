@@ -13,7 +13,11 @@ export interface Wanted {
 export function wantedOf(state: State): Wanted | undefined {
   if (!state.isReady || state.failure || state.isStopped || state.question) return undefined;
   const { present } = state.doc;
-  if (state.isMoving) return missing(state, present, 'full') && missing(state, present, 'coarse');
+  if (state.isMoving) {
+    const full = missing(state, present, 'full');
+    const coarse = full && missing(state, present, 'coarse');
+    return coarse?.key === full?.key ? full : coarse; // of few steps they are the same
+  }
   const docs = [present, ...(state.pinned ? [state.pinned] : []), ...(state.sheet?.cells ?? []).map(({ doc }) => doc)];
   for (const doc of docs) {
     const wanted = missing(state, doc, 'full');
