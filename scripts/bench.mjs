@@ -6,13 +6,13 @@ import { command, quietEnv, root, run, runQuietly } from './run.mjs';
 import { exitWith, setup } from './setup.mjs';
 
 /** Scripts that read their own options. */
-const OWN = { merge: 'merge.mjs', batch: 'batch.mjs', peers: 'peers/main.mjs' };
+const OWN = { merge: 'merge.mjs', batch: 'batch.mjs', page: 'page.mjs', peers: 'peers/main.mjs' };
 
 async function bench(/** @type {string[]} */ args) {
   const own = OWN[/** @type {keyof typeof OWN} */ (args[0])];
   const refused = own ? undefined : explain(args);
   if (refused !== undefined) return refused;
-  const { env: driver } = await setup();
+  const { env: driver } = await setup({ browser: args[0] === 'page' });
   const env = { ...process.env, ...quietEnv, ...driver };
   const built = await runQuietly(
     process.execPath,

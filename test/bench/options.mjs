@@ -11,6 +11,8 @@ npm run bench [-- options]
   --json           print JSON instead of the table; progress goes to stderr
   --help           print this
 
+Others, each with a --help of its own: npm run bench -- peers (beside other libraries), page (in the browser), merge, batch.
+
 Examples:
   npm run bench -- --only 'matmul|conv'
   npm run bench -- --only f16 --time 5000 --full

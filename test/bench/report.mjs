@@ -6,13 +6,12 @@ import { version } from '../../packages/cli/dist/index.js';
 
 const require = createRequire(import.meta.url);
 
-export function environment(/** @type {GPUAdapter} */ { info }, { peers = false } = {}) {
+export function environment(/** @type {GPUAdapter} */ { info }, { name = '' } = {}) {
+  const peers = name === 'peers';
   const cores = cpus();
   const args = process.argv.slice(2).map((arg) => (/^[\w./-]+$/.test(arg) ? arg : `'${arg}'`));
   return {
-    command: ['npm run bench', ...(peers || args.length > 0 ? ['--'] : []), ...(peers ? ['peers'] : []), ...args].join(
-      ' ',
-    ),
+    command: ['npm run bench', ...(name || args.length > 0 ? ['--'] : []), ...(name ? [name] : []), ...args].join(' '),
     date: new Date().toISOString(),
     adapter: {
       vendor: info.vendor,
@@ -81,7 +80,7 @@ export function columns(/** @type {string[][]} */ lines, /** @type {string} */ s
 export function printEnvironment({ command, date, adapter, machine, versions }) {
   const using = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   console.log(
-    `\n${adapter.driver || adapter.device}; ${machine.cpu} x ${machine.cores}, ${machine.platform}, load before ${machine.load.toFixed(1)}`,
+    `\n${adapter.driver || adapter.device || adapter.architecture}; ${machine.cpu} x ${machine.cores}, ${machine.platform}, load before ${machine.load.toFixed(1)}`,
   );
   console.log(`${using.join(', ')}; ${date}; ${command}`);
 }

@@ -104,7 +104,7 @@ async function main() {
   Object.defineProperty(globalThis, 'navigator', { value: inBrowser, configurable: true });
   const peers = { 'onnxruntime-web': await openOrt(gpu.device), tfjs: await openTfjs(gpu.device, adapter.info) };
 
-  const facts = environment(adapter, { peers: true });
+  const facts = environment(adapter, { name: 'peers' });
   const rows = [];
   for (const work of wanted) {
     process.stderr.write(`bench  ${work.name}\n`);
