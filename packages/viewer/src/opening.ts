@@ -5,9 +5,11 @@ import { parseFragment } from './state/fragment.js';
 import type { Ingredient } from './state/ingredients.js';
 import type { Kitchen } from './state/kitchen.js';
 import { firstDoc, parseListing, referencesOf } from './state/listing.js';
+import { restoredDoc } from './state/reducer.js';
 
 const TOKEN = 'token';
 const SAVED = 'diffusion-soup';
+const LISTING = 'diffusion-soup-models';
 
 /** Of the server, kept for this tab and taken out of the address, where others might see it. */
 export function takeToken(): string | undefined {
@@ -27,9 +29,29 @@ async function fetchListing(token: string | undefined): Promise<Listing | undefi
   try {
     const headers: HeadersInit = token ? { authorization: `Bearer ${token}` } : {};
     const response = await fetch(new URL('models.json', pageAddress()), { headers });
-    return response.ok ? parseListing(await response.json()) : undefined;
+    if (!response.ok) return undefined;
+    const text = await response.text();
+    keep(LISTING, text);
+    return parseListing(JSON.parse(text));
+  } catch {
+    return keptListing();
+  }
+}
+
+/** Without a network: what the last visit found, whose models the engine has copies of. */
+function keptListing(): Listing | undefined {
+  try {
+    return parseListing(JSON.parse(localStorage.getItem(LISTING) ?? ''));
   } catch {
     return undefined;
+  }
+}
+
+function keep(name: string, text: string): void {
+  try {
+    localStorage.setItem(name, text);
+  } catch {
+    // Private windows and full disks: the page works without.
   }
 }
 
@@ -40,9 +62,11 @@ export async function open(kitchen: Kitchen, token: string | undefined): Promise
   const listed = referencesOf(listing);
   const models = [...listed, ...(saved?.models ?? []).filter(({ name }) => !listed.some((one) => one.name === name))];
   const { dispatch } = kitchen;
-  dispatch({ type: 'begin', doc: docFrom(firstDoc(listing), models, saved?.doc), models });
   const linked = takeLinked();
-  if (linked) restoreInto(kitchen, linked);
+  const doc = docFrom(firstDoc(listing), models, saved?.doc);
+  // What a link says is what there is to begin with: nothing else is drawn before, or undone to.
+  dispatch({ type: 'begin', doc: linked ? restoredDoc(doc, linked, models) : doc, models });
+  if (linked) tellUnknown(kitchen, linked);
   else if (listing.recipe) {
     const { name, text } = listing.recipe;
     await restoreFile(kitchen, name, new TextEncoder().encode(text)).catch((error: Error) =>
@@ -69,9 +93,13 @@ export function takeLinked(): Restored | undefined {
   return restored;
 }
 
-export function restoreInto({ dispatch, state }: Kitchen, restored: Restored): void {
-  const unknown = restored.portions.filter(({ name }) => !state.value.models.some((model) => model.name === name));
-  dispatch({ type: 'restore', restored });
+export function restoreInto(kitchen: Kitchen, restored: Restored): void {
+  kitchen.dispatch({ type: 'restore', restored });
+  tellUnknown(kitchen, restored);
+}
+
+function tellUnknown({ dispatch, state }: Kitchen, { portions }: Restored): void {
+  const unknown = portions.filter(({ name }) => !state.value.models.some((model) => model.name === name));
   if (unknown.length === 0) return;
   const names = unknown.map(({ name }) => name).join(', ');
   const it = unknown.length === 1 ? 'it' : 'them';
@@ -91,11 +119,7 @@ interface Saved {
 
 export function save({ doc, models }: { doc: Doc; models: readonly ModelReference[] }): void {
   const named = models.filter(({ place }) => place.type === 'url' || place.type === 'hub');
-  try {
-    localStorage.setItem(SAVED, JSON.stringify({ doc, models: named } satisfies Saved));
-  } catch {
-    // Private windows and full disks: the page works without.
-  }
+  keep(SAVED, JSON.stringify({ doc, models: named } satisfies Saved));
 }
 
 function load(): Saved | undefined {

@@ -1,12 +1,12 @@
 /**
  * The page without a network. Its own files have their content's hash in their names, and are taken from the cache; the
- * page and the list of models are asked for first, and taken from there when nobody answers. Models are none of its
- * business: the engine keeps them.
+ * page itself is asked for first, and taken from there when nobody answers. Models are none of its business: the page
+ * remembers their list, and the engine keeps them.
  */
 /* global FILES, VERSION: of the build that this belongs to */
 const CACHE = `page-${VERSION}`;
 const ROOT = new URL('./', self.location.href);
-const FRESH = ['', 'index.html', 'models.json'];
+const FRESH = ['', 'index.html'];
 
 self.addEventListener('install', (event) => {
   const fill = async () => {

