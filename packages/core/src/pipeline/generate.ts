@@ -177,6 +177,7 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   const rows = [...(isGuided ? entries.map(({ negative }) => negative) : []), ...entries.map(({ prompt }) => prompt)];
   const texts = [...new Set(rows)];
   const ids = texts.map((text) => tokenize(model, text, warnings));
+  throwIfAborted(signal);
   yield { type: 'start', settings, warnings };
   throwIfAborted(signal);
   const encoded = await model.textEncoder.encode(ids, settings.clipSkip);

@@ -11,6 +11,9 @@ export type Facts = { readonly size: number; readonly tag: string } | 'absent';
 const FOLDER = 'models';
 const KNOWN_FILE = 'known.json';
 const LATER_MS = 500;
+/** A page that was reloaded gives its copies back a moment after the next one wants them. */
+const PATIENCE_MS = 2000;
+const AGAIN_MS = 50;
 
 interface OpenMirror {
   readonly mirror: Promise<Mirror | undefined>;
@@ -21,6 +24,7 @@ export class Cache {
   readonly #open = new Map<string, OpenMirror>();
   #known: Map<string, Facts> | undefined;
   #saving: ReturnType<typeof setTimeout> | undefined;
+  readonly #patientUntil = performance.now() + PATIENCE_MS;
 
   private constructor(
     private readonly root: FileSystemDirectoryHandle,
@@ -91,12 +95,25 @@ export class Cache {
       const name = await nameOf(version.url);
       for (const ending of ['bin', 'json']) {
         const file = await this.folder.getFileHandle(`${name}.${ending}`, { create: true });
-        opened.push(await (file as unknown as { createSyncAccessHandle(): Promise<Handle> }).createSyncAccessHandle());
+        opened.push(await this.#openHandle(file));
       }
       return Mirror.open(version, opened[0]!, opened[1]!);
     } catch {
       for (const handle of opened) handle.close(); // another tab has it, or there is no room at all
       return undefined;
+    }
+  }
+
+  /** Only the first moments are waited for: afterwards, whoever has it keeps it. */
+  async #openHandle(file: FileSystemFileHandle): Promise<Handle> {
+    for (;;) {
+      try {
+        return await (file as unknown as { createSyncAccessHandle(): Promise<Handle> }).createSyncAccessHandle();
+      } catch (error) {
+        const isInUse = error instanceof DOMException && error.name === 'NoModificationAllowedError';
+        if (!isInUse || performance.now() > this.#patientUntil) throw error;
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      }
     }
   }
 

@@ -109,6 +109,7 @@ export class GpuStove implements Stove {
     } else {
       const loaded = this.#loaded;
       loaded.blended = undefined;
+      report('blending')('unet', 0, 0); // ingredients that are on the device already are not read, and tell of no bytes
       const of = (id: string) => soup.portions.find((portion) => portion.id === id);
       const tables = soup.portions.some(({ blocks }) => blocks);
       await loaded.model.reblend(
