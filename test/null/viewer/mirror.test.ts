@@ -1,5 +1,5 @@
 /** Copies of remote files: filled as they are read, gone on with, thrown away when they are of another version. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { BLOCK_BYTES, type Handle, Mirror, type OnRead } from '../../../packages/viewer/src/files/mirror.ts';
 
 const SIZE = 5 * BLOCK_BYTES + 1000;
@@ -125,4 +125,15 @@ test('a copy that is thrown away while it is read goes on from the network; one 
   };
   await expect(other.readInto(new Uint8Array(5), 0, broken, () => {})).rejects.toThrow('no network');
   expect(await read(other, 0, 5)).toEqual({ network: 5, cache: 0 });
+});
+
+test('what was read is here again soon after, though nobody closed the copy', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const [data, record] = [file(), file()];
+  const first = Mirror.open(VERSION, data.handle, record.handle);
+  await read(first, 0, 10);
+  await vi.advanceTimersByTimeAsync(1000);
+  vi.useRealTimers();
+  const second = Mirror.open(VERSION, data.handle, record.handle);
+  expect(await read(second, 0, 10)).toEqual({ network: 0, cache: 10 });
 });

@@ -6,8 +6,9 @@ import { decodeBits, encodeBits } from './bits.js';
 
 /** Downloaded at once, at least: a header, a small file, or a piece of a tensor. */
 export const BLOCK_BYTES = 2 ** 20;
-/** The record is written again after so many bytes of blocks. */
+/** The record is written again after so many bytes of blocks, or so many milliseconds: a page may go without a word. */
 const RECORD_EVERY = 16 * BLOCK_BYTES;
+const RECORD_AFTER_MS = 250;
 
 /** Which version of a file a mirror is of. */
 export interface Version {
@@ -33,6 +34,7 @@ export type OnRead = (origin: 'network' | 'cache', bytes: number) => void;
 
 export class Mirror {
   #unrecorded = 0;
+  #recording: ReturnType<typeof setTimeout> | undefined;
   /** One reader fills at a time; two would download the same block. */
   #turn: Promise<unknown> = Promise.resolve();
   /** Set when the disk is full: what is there serves, and the rest comes from the network. */
@@ -150,9 +152,20 @@ export class Mirror {
     this.here.fill(1, first, first + Math.ceil(bytes.byteLength / BLOCK_BYTES));
     this.#unrecorded += bytes.byteLength;
     if (this.#unrecorded >= RECORD_EVERY) this.#writeRecord();
+    else this.#recording ??= setTimeout(() => this.#tryRecord(), RECORD_AFTER_MS);
+  }
+
+  #tryRecord(): void {
+    try {
+      if (this.#unrecorded > 0) this.#writeRecord();
+    } catch {
+      // What is not recorded is fetched again.
+    }
   }
 
   #writeRecord(): void {
+    clearTimeout(this.#recording);
+    this.#recording = undefined;
     this.data.flush(); // the blocks before the word that they are there
     const text = JSON.stringify({ ...this.version, blocks: encodeBits(this.here) });
     const bytes = new TextEncoder().encode(text);
@@ -166,14 +179,10 @@ export class Mirror {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#turn;
-    try {
-      if (this.#unrecorded > 0) this.#writeRecord();
-    } catch {
-      // What is not recorded is fetched again.
-    } finally {
-      this.data.close();
-      this.record.close();
-    }
+    this.#tryRecord();
+    clearTimeout(this.#recording);
+    this.data.close();
+    this.record.close();
   }
 }
 
