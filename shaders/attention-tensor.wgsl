@@ -4,10 +4,10 @@
 //   q, y   (images, queries, heads * HEAD)   f16
 //   k, v   (images, keys, heads * HEAD)      f16
 //
-// A workgroup has 64 queries of one head, 16 in each subgroup of 32 lanes, and goes through the keys 16 * KEY_BLOCKS at a
-// time. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros. Values are turned as they are staged, since both
-// operands are then read along what is summed over. Scores, their maximum and all sums are f32; shares are halves, and
-// the total that they are divided by is that of the halves.
+// A workgroup has SUBGROUPS subgroups of 32 lanes; each has QUERY_BLOCKS * 16 queries of one head, so that a block of keys
+// or values that was fetched serves all of those. The workgroup goes through the keys 16 * KEY_BLOCKS at a time, and the
+// next ones are on their way into registers meanwhile. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros. Scores,
+// their maximum and all sums are f32; shares are halves, and the total that they are divided by is that of the halves.
 //
 // Sums in matrices cannot be scaled row by row, so the maximum that shares are relative to follows the true one only
 // when that has grown by more than LAG (as in FlashAttention-4), and then sums go through workgroup memory once.
@@ -29,28 +29,28 @@ alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Sums = subgroup_matrix_result<f32, 16, 16>;
 
-const THREADS = 128u;
-const QUERIES = 64u;
+const THREADS = SUBGROUPS * 32;
+const GROUP_QUERIES = QUERY_BLOCKS * 16;
+const QUERIES = SUBGROUPS * GROUP_QUERIES;
 const KEYS = KEY_BLOCKS * 16;
 const PADDED = BLOCKS * 16;
 const HEAD_CHUNKS = HEAD / 8;
 const CHUNKS = PADDED / 8;
-const LOWEST = -3.4e38;
-// exp of this is what the largest share can be, far below the largest half.
-const LAG = 5.5;
+// Lanes that have a row between them; each takes every so many of its eights of keys.
+const SHARERS = 2 / QUERY_BLOCKS;
+const LOWEST = -1e30;
+// 2 to this is what the largest share can be, far below the largest half.
+const LAG = 8.0;
+const LOG2_E = 1.4426950408889634;
 // In elements of 16 bytes, to which matrices have to be aligned: eight halves, or four f32. One more than a row has keeps
 // rows off each other's banks.
-const K_PITCH = (PADDED + 8) / 8;
-const V_PITCH = (KEYS + 8) / 8;
-const SCORE_PITCH = (KEYS + 4) / 4;
-const SHARE_PITCH = (KEYS + 8) / 8;
+const PITCH = (PADDED + 8) / 8;
+const ROW_PITCH = max(PITCH, (KEYS + 4) / 4);
 
-// At first the queries, then keys.
-var<workgroup> k_panel: array<vec4u, max(KEYS, QUERIES) * K_PITCH>;
-var<workgroup> v_panel: array<vec4u, PADDED * V_PITCH>;
-var<workgroup> scores: array<vec4f, QUERIES * SCORE_PITCH>;
-var<workgroup> shares: array<vec4u, QUERIES * SHARE_PITCH>;
-var<workgroup> factor: array<f32, QUERIES>;
+var<workgroup> k_panel: array<vec4u, KEYS * PITCH>;
+var<workgroup> v_panel: array<vec4u, KEYS * PITCH>;
+// A row for each query: at first itself, then its scores, then its shares, and its sums when those are scaled or done.
+var<workgroup> rows: array<vec4u, QUERIES * ROW_PITCH>;
 var<workgroup> has_grown: atomic<u32>;
 
 @compute @workgroup_size(THREADS)
@@ -65,116 +65,139 @@ fn main(
   let q_start = group.z * params.queries;
   let k_start = group.z * params.keys;
   let first_query = group.x * QUERIES;
+  let group_row = subgroup * GROUP_QUERIES;
+  let scale = params.scale * LOG2_E;
 
   for (var i = thread; i < QUERIES * CHUNKS; i += THREADS) {
     let query = first_query + i / CHUNKS;
     let chunk = i % CHUNKS;
     let is_there = query < params.queries && chunk < HEAD_CHUNKS;
     let eight = q[select(0, (q_start + query) * row_chunks + head_at + chunk, is_there)];
-    k_panel[i / CHUNKS * K_PITCH + chunk] = select(vec4u(0), eight, is_there);
+    rows[i / CHUNKS * ROW_PITCH + chunk] = select(vec4u(0), eight, is_there);
   }
   workgroupBarrier();
-  @unroll for (var d = 0u; d < BLOCKS; d++) {
-    let query#d = subgroupMatrixLoad<Left, row_major>(&k_panel, subgroup * 16 * K_PITCH + d * 2, K_PITCH);
-    var sum#d: Sums;
+  @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+    @unroll for (var d = 0u; d < BLOCKS; d++) {
+      let query#i#d = subgroupMatrixLoad<Left, row_major>(&rows, (group_row + i * 16) * ROW_PITCH + d * 2, ROW_PITCH);
+      var sum#i#d: Sums;
+    }
+  }
+  @unroll for (var i = 0u; i < SLOTS; i++) {
+    let key#i = (thread + i * THREADS) / CHUNKS;
+    let chunk#i = (thread + i * THREADS) % CHUNKS;
+    var k_next#i = chunk_of(&k, key#i, k_start, row_chunks, head_at, chunk#i);
+    var v_next#i = chunk_of(&v, key#i, k_start, row_chunks, head_at, chunk#i);
   }
   workgroupBarrier();
 
-  // Two lanes have a row between them, every other eight of its keys each.
-  let row = subgroup * 16 + lane / 2;
-  let odd = lane % 2;
+  let row = group_row + lane / SHARERS;
+  let sharer = lane % SHARERS;
   var highest = LOWEST;
   var total = 0.0;
   for (var first = 0u; first < params.keys; first += KEYS) {
-    for (var i = thread; i < KEYS * CHUNKS; i += THREADS) {
-      let chunk = i % CHUNKS;
-      k_panel[i / CHUNKS * K_PITCH + chunk] = chunk_of(&k, first + i / CHUNKS, k_start, row_chunks, head_at, chunk);
-    }
-    for (var i = thread; i < KEYS / 8 * CHUNKS; i += THREADS) {
-      let chunk = i % CHUNKS;
-      @unroll for (var e = 0u; e < 8u; e++) {
-        let value#e = chunk_of(&v, first + i / CHUNKS * 8 + e, k_start, row_chunks, head_at, chunk);
-      }
-      let at = chunk * 8 * V_PITCH + i / CHUNKS;
-      @unroll for (var c = 0u; c < 4u; c++) {
-        let even = vec4u(value_0[c], value_2[c], value_4[c], value_6[c]);
-        let odd = vec4u(value_1[c], value_3[c], value_5[c], value_7[c]);
-        v_panel[at + c * 2 * V_PITCH] = (even & vec4u(0xffff)) | (odd << vec4u(16));
-        v_panel[at + (c * 2 + 1) * V_PITCH] = (even >> vec4u(16)) | (odd & vec4u(0xffff0000));
+    @unroll for (var i = 0u; i < SLOTS; i++) {
+      if (key#i < KEYS) {
+        k_panel[key#i * PITCH + chunk#i] = k_next#i;
+        v_panel[key#i * PITCH + chunk#i] = v_next#i;
       }
     }
     if (thread == 0) {
       atomicStore(&has_grown, 0);
     }
     workgroupBarrier();
+    @unroll for (var i = 0u; i < SLOTS; i++) {
+      k_next#i = chunk_of(&k, first + KEYS + key#i, k_start, row_chunks, head_at, chunk#i);
+      v_next#i = chunk_of(&v, first + KEYS + key#i, k_start, row_chunks, head_at, chunk#i);
+    }
 
     @unroll for (var j = 0u; j < KEY_BLOCKS; j++) {
-      var score = Sums();
-      @unroll for (var d = 0u; d < BLOCKS; d++) {
-        let right = subgroupMatrixLoad<Right, col_major>(&k_panel, j * 16 * K_PITCH + d * 2, K_PITCH);
-        score = subgroupMatrixMultiplyAccumulate(query#d, right, score);
+      @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+        var score#i#j = Sums();
       }
-      subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH + j * 4, score, SCORE_PITCH);
+      @unroll for (var d = 0u; d < BLOCKS; d++) {
+        let right = subgroupMatrixLoad<Right, col_major>(&k_panel, j * 16 * PITCH + d * 2, PITCH);
+        @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+          score#i#j = subgroupMatrixMultiplyAccumulate(query#i#d, right, score#i#j);
+        }
+      }
+      @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+        subgroupMatrixStore<row_major>(&rows, (group_row + i * 16) * ROW_PITCH + j * 4, score#i#j, ROW_PITCH);
+      }
     }
     workgroupBarrier();
 
     var tile_highest = LOWEST;
-    @unroll for (var i = 0u; i < KEY_BLOCKS; i++) {
-      let at#i = row * SCORE_PITCH + (i * 2 + odd) * 2;
-      let key#i = vec4u(first + (i * 2 + odd) * 8) + vec4u(0, 1, 2, 3);
-      let low#i = select(vec4f(LOWEST), scores[at#i] * params.scale, key#i < vec4u(params.keys));
-      let high#i = select(vec4f(LOWEST), scores[at#i + 1] * params.scale, key#i + 4 < vec4u(params.keys));
+    @unroll for (var i = 0u; i < EIGHTS; i++) {
+      let at#i = row * ROW_PITCH + (i * SHARERS + sharer) * 2;
+      let key_at#i = vec4u(first + (i * SHARERS + sharer) * 8) + vec4u(0, 1, 2, 3);
+      let low#i = select(vec4f(LOWEST), bitcast<vec4f>(rows[at#i]) * scale, key_at#i < vec4u(params.keys));
+      let high#i = select(vec4f(LOWEST), bitcast<vec4f>(rows[at#i + 1]) * scale, key_at#i + 4 < vec4u(params.keys));
       let highest#i = max(low#i, high#i);
       tile_highest = max(tile_highest, max(max(highest#i.x, highest#i.y), max(highest#i.z, highest#i.w)));
     }
-    tile_highest = max(tile_highest, subgroupShuffleXor(tile_highest, 1));
+    if (SHARERS == 2) {
+      tile_highest = max(tile_highest, subgroupShuffleXor(tile_highest, 1));
+    }
+    var fade = 1.0;
     if (tile_highest > highest + LAG) {
-      let fade = exp(highest - tile_highest);
-      factor[row] = fade;
+      fade = exp2(highest - tile_highest);
       total *= fade;
       highest = tile_highest;
       atomicStore(&has_grown, 1);
-    } else {
-      factor[row] = 1;
-    }
-    @unroll for (var i = 0u; i < KEY_BLOCKS; i++) {
-      let share_low = vec4<f16>(select(vec4f(0), exp(low#i - highest), key#i < vec4u(params.keys)));
-      let share_high = vec4<f16>(select(vec4f(0), exp(high#i - highest), key#i + 4 < vec4u(params.keys)));
-      shares[row * SHARE_PITCH + i * 2 + odd] = vec4u(bitcast<vec2u>(share_low), bitcast<vec2u>(share_high));
-      total += dot(vec4f(share_low) + vec4f(share_high), vec4f(1));
     }
     if (workgroupUniformLoad(&has_grown) != 0 && first > 0) {
-      // The scores have been used by now, and lend their memory.
+      // Every score has been read by now, and its memory is free.
       @unroll for (var d = 0u; d < BLOCKS; d++) {
+        @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+          subgroupMatrixStore<row_major>(&rows, (group_row + i * 16) * ROW_PITCH, sum#i#d, ROW_PITCH);
+        }
         workgroupBarrier();
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH, sum#d, SCORE_PITCH);
+        for (var i = sharer; i < 4; i += SHARERS) {
+          let at = row * ROW_PITCH + i;
+          rows[at] = bitcast<vec4u>(bitcast<vec4f>(rows[at]) * fade);
+        }
         workgroupBarrier();
-        scores[row * SCORE_PITCH + odd] *= factor[row];
-        scores[row * SCORE_PITCH + odd + 2] *= factor[row];
+        @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+          sum#i#d = subgroupMatrixLoad<Sums, row_major>(&rows, (group_row + i * 16) * ROW_PITCH, ROW_PITCH);
+        }
         workgroupBarrier();
-        sum#d = subgroupMatrixLoad<Sums, row_major>(&scores, subgroup * 16 * SCORE_PITCH, SCORE_PITCH);
       }
     }
+    @unroll for (var i = 0u; i < EIGHTS; i++) {
+      let share_low = vec4<f16>(exp2(low#i - highest));
+      let share_high = vec4<f16>(exp2(high#i - highest));
+      rows[row * ROW_PITCH + i * SHARERS + sharer] = vec4u(bitcast<vec2u>(share_low), bitcast<vec2u>(share_high));
+      total += dot(vec4f(share_low) + vec4f(share_high), vec4f(1));
+    }
+    workgroupBarrier();
 
     @unroll for (var j = 0u; j < KEY_BLOCKS; j++) {
-      let left = subgroupMatrixLoad<Left, row_major>(&shares, subgroup * 16 * SHARE_PITCH + j * 2, SHARE_PITCH);
+      @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+        let left#i#j = subgroupMatrixLoad<Left, row_major>(&rows, (group_row + i * 16) * ROW_PITCH + j * 2, ROW_PITCH);
+      }
       @unroll for (var d = 0u; d < BLOCKS; d++) {
-        let right = subgroupMatrixLoad<Right, col_major>(&v_panel, d * 16 * V_PITCH + j * 2, V_PITCH);
-        sum#d = subgroupMatrixMultiplyAccumulate(left, right, sum#d);
+        let right = subgroupMatrixLoad<Right, row_major>(&v_panel, j * 16 * PITCH + d * 2, PITCH);
+        @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+          sum#i#d = subgroupMatrixMultiplyAccumulate(left#i#j, right, sum#i#d);
+        }
       }
     }
     workgroupBarrier();
   }
 
-  total += subgroupShuffleXor(total, 1);
+  if (SHARERS == 2) {
+    total += subgroupShuffleXor(total, 1);
+  }
   let query = first_query + row;
   @unroll for (var d = 0u; d < BLOCKS; d++) {
-    subgroupMatrixStore<row_major>(&scores, subgroup * 16 * SCORE_PITCH, sum#d, SCORE_PITCH);
+    @unroll for (var i = 0u; i < QUERY_BLOCKS; i++) {
+      subgroupMatrixStore<row_major>(&rows, (group_row + i * 16) * ROW_PITCH, sum#i#d, ROW_PITCH);
+    }
     workgroupBarrier();
-    for (var i = odd; i < 4; i += 2) {
+    for (var i = sharer; i < 4; i += SHARERS) {
       let column = d * 16 + i * 4;
       if (query < params.queries && column < HEAD) {
-        let value = scores[row * SCORE_PITCH + i] / total;
+        let value = bitcast<vec4f>(rows[row * ROW_PITCH + i]) / total;
         let y_at = ((q_start + query) * row_chunks + head_at) * 2 + column / 4;
         y[y_at] = vec4<f16>(clamp(value, vec4f(-LARGEST_F16), vec4f(LARGEST_F16)));
       }

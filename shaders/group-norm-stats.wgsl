@@ -5,8 +5,9 @@
 //   x   (images, pixels, channels)
 //   y   (images, groups, SLICES, 2)
 //
-// One workgroup per (slice, group, image); each thread strides over the slice's values. Where SUBGROUP is above 1 the
-// workgroup is one subgroup, and its lanes' sums are added without a barrier.
+// One workgroup per (slice, group, image). A thread has a vector of the group's channels in every so many pixels, or several
+// of them where a pixel has more than there are threads. Where SUBGROUP is above 1 the workgroup is one subgroup, and its
+// lanes' sums are added without a barrier.
 
 struct Params {
   pixels: u32,
@@ -15,24 +16,31 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<XElem>;
+@group(0) @binding(1) var<storage, read> x: array<XVec>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
 
 var<workgroup> partial: array<vec2f, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.channels / params.groups;
-  let start = group.z * params.pixels * params.channels + group.y * width;
-  let pivot = f32(x[start]);
+  let width = params.channels / params.groups / WIDTH;
+  let row = params.channels / WIDTH;
+  let start = group.z * params.pixels * row + group.y * width;
+  let pivot = first_of(Vec(x[start]));
   let per_slice = (params.pixels + SLICES - 1) / SLICES;
-  let first = min(group.x * per_slice, params.pixels);
-  let values = (min(first + per_slice, params.pixels) - first) * width;
+  let first = group.x * per_slice;
+  let last = min(first + per_slice, params.pixels);
+  // Threads behind the last whole pixel have nothing to do.
+  let across = min(width, WORKGROUP);
+  let stride = WORKGROUP / across;
+  let begin = first + select(lane / across, last, lane / across >= stride);
 
   var sums = vec2f(0);
-  for (var i = lane; i < values; i += WORKGROUP) {
-    let value = f32(x[start + (first + i / width) * params.channels + i % width]) - pivot;
-    sums += vec2f(value, value * value);
+  for (var i = lane % across; i < width; i += across) {
+    for (var pixel = begin; pixel < last; pixel += stride) {
+      let distance = Vec(x[start + pixel * row + i]) - Vec(pivot);
+      sums += vec2f(inner(distance, Vec(1)), inner(distance, distance));
+    }
   }
   let at = (group.z * params.groups + group.y) * SLICES + group.x;
   if (SUBGROUP > 1) {

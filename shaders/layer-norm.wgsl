@@ -3,8 +3,9 @@
 //   x, y          (rows, channels)
 //   gamma, beta   (channels)
 //
-// One workgroup per row; each thread strides over the channels. Mean first, then the squared distances from it. Where
-// SUBGROUP is above 1 the workgroup is one subgroup, and its lanes' sums are added without a barrier.
+// One workgroup per row. A thread keeps its HELD vectors of the row in registers: x is read once, by loads that do not wait
+// for one another. Mean first, then the squared distances from it. Where SUBGROUP is above 1 the workgroup is one subgroup,
+// and its lanes' sums are added without a barrier.
 
 struct Params {
   rows: u32,
@@ -13,34 +14,37 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<XElem>;
-@group(0) @binding(2) var<storage, read> gamma: array<f32>;
-@group(0) @binding(3) var<storage, read> beta: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<YElem>;
+@group(0) @binding(1) var<storage, read> x: array<XVec>;
+@group(0) @binding(2) var<storage, read> gamma: array<GammaVec>;
+@group(0) @binding(3) var<storage, read> beta: array<BetaVec>;
+@group(0) @binding(4) var<storage, read_write> y: array<YVec>;
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group.y * 65535 + group.x;
-  let start = min(row, params.rows - 1) * params.channels;
+  let vectors = params.channels / WIDTH;
+  let start = min(row, params.rows - 1) * vectors;
 
   var sum = 0.0;
-  for (var i = lane; i < params.channels; i += WORKGROUP) {
-    sum += f32(x[start + i]);
+  @unroll for (var i = 0u; i < HELD; i++) {
+    let at#i = lane + i * WORKGROUP;
+    let held#i = Vec(x[start + min(at#i, vectors - 1)]);
+    sum += select(0.0, inner(held#i, Vec(1)), at#i < vectors);
   }
   let mean = workgroup_sum(sum, lane) / f32(params.channels);
 
   var squares = 0.0;
-  for (var i = lane; i < params.channels; i += WORKGROUP) {
-    let distance = f32(x[start + i]) - mean;
-    squares += distance * distance;
+  @unroll for (var i = 0u; i < HELD; i++) {
+    let distance#i = held#i - Vec(mean);
+    squares += select(0.0, inner(distance#i, distance#i), at#i < vectors);
   }
   let rstd = inverseSqrt(workgroup_sum(squares, lane) / f32(params.channels) + params.eps);
 
-  if (row < params.rows) {
-    for (var i = lane; i < params.channels; i += WORKGROUP) {
-      y[start + i] = to_y((f32(x[start + i]) - mean) * rstd * gamma[i] + beta[i]);
+  @unroll for (var i = 0u; i < HELD; i++) {
+    if (row < params.rows && at#i < vectors) {
+      y[start + at#i] = to_y_vec(distance#i * rstd * Vec(gamma[at#i]) + Vec(beta[at#i]));
     }
   }
 }

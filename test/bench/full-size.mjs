@@ -1,14 +1,16 @@
 /**
  * Stable Diffusion 2.1 at its own size, with random weights: a step of the UNet, a decode, a large product. No files are
- * needed. Prints JSON, and with --profile where the time goes, kernel by kernel.
+ * needed. Prints JSON, and with --profile where the time goes, kernel by kernel. With --tune best the fastest tiles are searched
+ * for first, as `soup tune` does; --tune all prints what every tiling took.
  *
- *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--no-matrix-units] [--precision f32|f16]
+ *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--tune best|all] [--no-matrix-units] [--precision f32|f16]
  */
 import { parseArgs } from 'node:util';
 import { adapterName } from '../../packages/cli/dist/gpu.js';
 import { openGpu } from '../../packages/cli/dist/index.js';
 import { Usage } from '../../packages/core/dist/gpu/flags.js';
 import { createPlan, record } from '../../packages/core/dist/gpu/plan.js';
+import { productName } from '../../packages/core/dist/gpu/tuning.js';
 import {
   blendOf,
   encodeSafetensorsHeader,
@@ -20,12 +22,14 @@ import { unet } from '../../packages/core/dist/model/unet.js';
 import { vaeDecoder } from '../../packages/core/dist/model/vae.js';
 import { matmul } from '../../packages/core/dist/ops/matmul.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
+import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
 import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
 
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     profile: { type: 'boolean', default: false },
+    tune: { type: 'string', default: '' },
     'no-matrix-units': { type: 'boolean', default: false },
     precision: { type: 'string', default: 'auto' },
     runs: { type: 'string', default: '20' },
@@ -76,14 +80,44 @@ async function network(gpu, build, shapes) {
   const begun = performance.now();
   await parameters.load(blend);
   const loadMs = performance.now() - begun;
-  const plan = createPlan(gpu, record(gpu, shapes, forward), 'benchmark');
   const inputs = Object.fromEntries(
     Object.entries(shapes).map(([name, shape]) => {
       const count = shape.reduce((a, b) => a * b, 1);
       return [name, Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898) * 2)];
     }),
   );
+  if (options.tune) await tune(gpu, () => createPlan(gpu, record(gpu, shapes, forward), 'benchmark'), inputs);
+  const plan = createPlan(gpu, record(gpu, shapes, forward), 'benchmark');
   return { plan, inputs, parameters, loadMs };
+}
+
+async function tune(gpu, make, inputs) {
+  let plan;
+  let planned = gpu;
+  const all = new Map();
+  const tuned = await searchTilings(gpu, async () => {
+    if (planned !== gpu.tuning) {
+      plan?.destroy();
+      plan = make();
+      planned = gpu.tuning;
+    }
+    const [values] = Object.values(await plan.run(inputs));
+    const times = await plan.profile(inputs);
+    for (const { kernel, product, beginMs, endMs } of times) {
+      if (!product || kernel === 'sum-splits') continue;
+      const key = `${productName(product)} ${product.tile} ${product.splits}`;
+      all.set(key, Math.min(all.get(key) ?? Infinity, endMs - beginMs));
+    }
+    return { values, times };
+  });
+  plan?.destroy();
+  for (const { product, tiling, before, after } of tuned) {
+    console.log(
+      `tuned ${productName(product)}: ${before.toFixed(3)} to ${after.toFixed(3)} ms with ${tiling.tile}, ${tiling.splits}`,
+    );
+  }
+  if (options.tune === 'all') for (const [key, ms] of [...all].sort()) console.log(`tried ${key}: ${ms.toFixed(4)} ms`);
+  gpu.tuning = tuningFrom(tuned);
 }
 
 const median = (/** @type {number[]} */ values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -91,8 +125,9 @@ const median = (/** @type {number[]} */ values) => [...values].sort((a, b) => a 
 /** Kernels by what they take together. */
 function summary(times) {
   const rows = new Map();
-  for (const { kernel, shape, beginMs, endMs } of times) {
-    const key = `${kernel} [${shape.join(', ')}]`;
+  for (const { kernel, shape, product, beginMs, endMs } of times) {
+    const how = product ? ` x ${product.inner}, ${product.tile}, ${product.splits}` : '';
+    const key = `${kernel} [${shape.join(', ')}]${how}`;
     const row = rows.get(key) ?? { kernel: key, count: 0, ms: 0 };
     row.count++;
     row.ms += endMs - beginMs;

@@ -133,8 +133,15 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     [2, 35, 64, 32],
     [1, 7, 15, 5],
     [1, 4096, 40, 4],
+    [1, 14000, 40, 4], // more than one workgroup gets through, by one number at a time
+    [2, 8200, 32, 2], // and by four
     [2, 1031, 320, 32],
   ])('group norm of %i x %i x %i in %i groups', async (images, pixels, channels, groups) => {
+    // As it is for processors, and for graphics cards, whose workgroups are wider.
+    for (const lanes of [gpu.lanes, 32]) await checkGroupNorm({ ...gpu, lanes }, images, pixels, channels, groups);
+  });
+
+  async function checkGroupNorm(gpu: Gpu, images: number, pixels: number, channels: number, groups: number) {
     // far from zero, where a naive variance cancels
     const raw = random([images, pixels, 1, channels], 1);
     const x = { ...raw, data: raw.data.map((v) => v + 8) };
@@ -146,7 +153,7 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     const expected = reference.groupNorm(x.data, gamma.data, beta.data, { images, pixels, channels, groups, eps });
     // x has lost 3 of its bits to the offset of 8
     expect(relativeL2(y, expected.map(reference.activation.silu))).toBeLessThan(TOLERANCE[precision] * 10);
-  });
+  }
 
   test.each([
     [1, 1],

@@ -35,6 +35,7 @@ const CORE: Record<string, readonly string[]> = {
   pipeline: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'cook', 'model', 'sampler', 'image', 'metadata', 'recipe'],
   search: ['errors', 'image', 'soup', 'sampler', 'pipeline', 'model', 'lab'],
   lab: ['errors', 'checkpoint', 'image', 'soup', 'cook', 'model', 'sampler', 'pipeline', 'gpu'],
+  tuning: ['errors', 'gpu', 'ops', 'pipeline'],
   conformance: ['errors', 'checkpoint', 'gpu', 'ops', 'soup', 'model', 'sampler', 'image', 'pipeline'],
   version: [],
   index: [
@@ -55,6 +56,7 @@ const CORE: Record<string, readonly string[]> = {
     'pipeline',
     'search',
     'lab',
+    'tuning',
     'conformance',
   ],
 };

@@ -69,11 +69,13 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'conv2d-tensor': tiles.flatMap((one) =>
       [true, false].map((UPSAMPLE) => ({ ...one, constants: { ...one.constants, UPSAMPLE } })),
     ),
-    'attention-tensor': [8, 24].map((HEAD) => ({
-      types: { q: elem, k: elem, v: elem, y: elem },
-      matrixUnits: true,
-      constants: tensorConstants(HEAD, 1),
-    })),
+    'attention-tensor': [8, 24].flatMap((HEAD) =>
+      ([1, 2] as const).map((queryBlocks) => ({
+        types: { q: elem, k: elem, v: elem, y: elem },
+        matrixUnits: true,
+        constants: tensorConstants(HEAD, { subgroups: 4, queryBlocks, keyBlocks: 1 }),
+      })),
+    ),
   };
   const sums = [1, 8, 32].map((subgroup) => ({
     subgroup,
@@ -104,12 +106,20 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'group-norm': norm.flatMap((types) =>
       codes.map((ACTIVATION) => ({ types, constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION } })),
     ),
-    'group-norm-stats': sums.map((sum) => ({
-      ...sum,
-      types: { x: elem },
-      constants: { ...sum.constants, SLICES: 32 },
-    })),
-    'layer-norm': norm.flatMap((types) => sums.map((sum) => ({ ...sum, types }))),
+    'group-norm-stats': sums.flatMap((sum) =>
+      [1, 4].map((width) => ({
+        ...{ ...sum, types: { x: elem }, width: width as 1 | 4 },
+        constants: { ...sum.constants, SLICES: 32 },
+      })),
+    ),
+    'group-norm-whole': norm.flatMap((types) =>
+      [1, 4].flatMap((width) =>
+        codes.map((ACTIVATION) => ({ types, width: width as 1 | 4, constants: { WORKGROUP, HELD: 4, ACTIVATION } })),
+      ),
+    ),
+    'layer-norm': norm.flatMap((types) =>
+      sums.map((sum) => ({ ...sum, types, constants: { ...sum.constants, HELD: 3 } })),
+    ),
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,

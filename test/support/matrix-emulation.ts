@@ -54,7 +54,7 @@ export function emulateMatrixUnits(code: string): string {
         kind,
         order,
         kind === 'Sums' ? 4 : 8,
-        kind === 'Sums' ? `m[i] = ${array}[at / 4][at % 4];` : half,
+        kind === 'Sums' ? `m[i] = bitcast<f32>(${array}[at / 4][at % 4]);` : half,
       );
       functions.set(
         name,

@@ -2,6 +2,7 @@
 import { AdapterError } from '../errors.js';
 import { MapMode, Usage } from './flags.js';
 import type { Gpu } from './gpu.js';
+import type { Product, Tiling } from './tuning.js';
 
 export interface Interval {
   readonly beginMs: number;
@@ -12,6 +13,7 @@ export interface KernelTime extends Interval {
   readonly kernel: string;
   /** Of what it writes. */
   readonly shape: readonly number[];
+  readonly product?: Product & Tiling;
 }
 
 /** Of a query set. */

@@ -6,6 +6,7 @@ import { AdapterError, DeviceError } from '../errors.js';
 import type { KernelTime } from './clock.js';
 import type { Pipeline } from './kernel.js';
 import { createMemory, type Memory } from './memory.js';
+import type { Tuning } from './tuning.js';
 
 /**
  * What activations are stored as. Weights that are f16 in the file stay f16 (packed in u32) in both tiers, and
@@ -33,6 +34,8 @@ export interface Gpu {
   readonly subgroup: number;
   /** What goes through the matrix units ("tensor cores"), from f16 with sums in f32. */
   readonly matrixUnits: MatrixUnits;
+  /** Another function is another tuning: what was planned by the one before is planned anew. */
+  tuning?: Tuning;
   readonly memory: Memory;
   readonly onKernels?: KernelListener;
   /** Pipelines made so far, by shader and variant. */
@@ -54,6 +57,8 @@ export interface GpuOptions {
   readonly matrixUnits?: MatrixUnits;
   /** Of the adapter that the device is from: only there stands which matrices it multiplies. */
   readonly adapterInfo?: GPUAdapterInfo;
+  /** Tiles that are faster on this device than what kernels choose themselves. */
+  readonly tuning?: Tuning;
   /** Is told how long each kernel took; then kernels run in passes of their own, a little slower. */
   readonly onKernels?: KernelListener;
 }
@@ -102,6 +107,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
       precision === 'f16'
         ? (options.matrixUnits ?? (hasMatrixUnits(device, options.adapterInfo) ? 'all' : 'none'))
         : 'none',
+    tuning: options.tuning,
     memory,
     onKernels: options.onKernels,
     pipelines: new Map(),

@@ -8,6 +8,7 @@ import type { Activation } from './activate.js';
 import type { Gpu } from './gpu.js';
 import type { Variant } from './kernel.js';
 import type { ShaderName } from './shaders.gen.js';
+import type { Product, Tiling } from './tuning.js';
 
 /** What numbers are stored as on the GPU. */
 export type StorageType = 'f32' | 'f16';
@@ -46,6 +47,8 @@ export interface Node {
   output: Tensor;
   /** What this kernel can do to its result before it stores it; see fuse.ts. */
   readonly epilogue: { readonly activation?: true; readonly add?: true };
+  /** Of a matrix product, and of what belongs to it. */
+  readonly product?: Product & Tiling;
   /** Of an `add`: b is one row of channels per image, to be added before an activation. */
   readonly perImage?: boolean;
   /** Activation applied to the result; merged in by fuse.ts. */

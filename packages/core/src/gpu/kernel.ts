@@ -81,6 +81,7 @@ const VECTORS = `alias Vec = vec4f;
 alias Columns = mat4x4f;
 fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }
 fn take(v: vec4f, i: u32) -> vec4f { return v; }
+fn first_of(v: vec4f) -> f32 { return v.x; }
 fn activate_vec(activation: u32, v: vec4f) -> vec4f {
   return vec4f(activate(activation, v.x), activate(activation, v.y), activate(activation, v.z), activate(activation, v.w));
 }`;
@@ -88,6 +89,7 @@ const NUMBERS = `alias Vec = f32;
 alias Columns = vec4f;
 fn inner(a: f32, b: f32) -> f32 { return a * b; }
 fn take(v: vec4f, i: u32) -> f32 { return v[i]; }
+fn first_of(v: f32) -> f32 { return v; }
 fn activate_vec(activation: u32, v: f32) -> f32 { return activate(activation, v); }`;
 
 /** Eight halves of x as they lie in memory, and eight f32 rounded to halves. */

@@ -21,9 +21,16 @@ export function createPlanCache(
   forward: (inputs: Record<string, Tensor>, variant: string) => Record<string, Tensor>,
 ): PlanCache {
   const plans = new Map<string, Plan>();
+  let { tuning } = gpu;
+  const destroy = () => {
+    for (const plan of plans.values()) plan.destroy();
+    plans.clear();
+  };
 
   return {
     async run(inputs, { variant = '', wantsTap, ...options } = {}) {
+      if (tuning !== gpu.tuning) destroy();
+      tuning = gpu.tuning;
       const entries = Object.entries(inputs);
       const shapes = Object.fromEntries(entries.map(([name, { shape }]) => [name, shape]));
       const arrays: Arrays = Object.fromEntries(entries.map(([name, { data }]) => [name, data]));
@@ -55,9 +62,6 @@ export function createPlanCache(
       plans.set(key, plan);
       return plan.run(arrays, options);
     },
-    destroy() {
-      for (const plan of plans.values()) plan.destroy();
-      plans.clear();
-    },
+    destroy,
   };
 }

@@ -143,7 +143,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent } };
       });
       const bindGroup = gpu.device.createBindGroup({ label: name, layout, entries });
-      return { name, shape: node.output.shape, pipeline, bindGroup, workgroups };
+      return { name, shape: node.output.shape, product: node.product, pipeline, bindGroup, workgroups };
     });
     const dispatch = (pass: GPUComputePassEncoder, { pipeline, bindGroup, workgroups }: (typeof steps)[number]) => {
       pass.setPipeline(pipeline);
@@ -161,7 +161,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       return async (): Promise<KernelTime[]> => {
         try {
           const times = await clock.read(encoder, `profiling ${label}`);
-          return steps.map(({ name, shape }, i) => ({ kernel: name, shape, ...times[i]! }));
+          return steps.map(({ name, shape, product }, i) => ({ kernel: name, shape, product, ...times[i]! }));
         } finally {
           clock.destroy();
         }

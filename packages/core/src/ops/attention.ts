@@ -8,8 +8,6 @@ import { type Matrix, WIDEST_TILE } from './weights.js';
 /** The widest head whose query and sum fit a thread's registers. SD 1.x has 40, 80 and 160; SD 2.x has 64. */
 const WIDEST_IN_REGISTERS = 160;
 const WORKGROUP = 64;
-/** Queries of a workgroup of attention-tensor.wgsl. */
-const TENSOR_QUERIES = 64;
 /** Queries of a thread where lanes share, and vectors of all its queries: of 40 channels four, of 160 one. */
 const MOST_QUERIES = 4;
 const MOST_VECTORS = 40;
@@ -74,37 +72,57 @@ function tensorAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor
   const [images, queries, channels] = q.shape as [number, number, number];
   const keys = k.shape[1]!;
   const headWidth = channels / heads;
-  const blocks = Math.ceil(headWidth / 16);
   const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
-  // Twice as many keys and values at once where heads are narrow and there is memory.
-  const fits = (keyBlocks: number) =>
-    tensorBytes(blocks, keyBlocks) <= gpu.device.limits.maxComputeWorkgroupStorageSize;
-  const keyBlocks = blocks <= 4 && fits(4) ? 4 : 2;
-  if (gpu.matrixUnits !== 'all' || !isHalf || headWidth % 8 !== 0 || !fits(keyBlocks)) return undefined;
+  const shape = TENSOR_SHAPES.find(
+    (one) => tensorBytes(headWidth, one) <= gpu.device.limits.maxComputeWorkgroupStorageSize,
+  );
+  if (gpu.matrixUnits !== 'all' || !isHalf || headWidth % 8 !== 0 || !shape) return undefined;
   return call(graphOf(q), {
     kernel: 'attention-tensor',
     inputs: { q, k, v },
     shape: q.shape,
     dispatch: () => ({
-      variant: { matrixUnits: true, constants: tensorConstants(headWidth, keyBlocks) },
+      variant: { matrixUnits: true, constants: tensorConstants(headWidth, shape) },
       params: { queries, keys, heads, scale: 1 / Math.sqrt(headWidth) },
-      workgroups: [Math.ceil(queries / TENSOR_QUERIES), heads, images],
+      workgroups: [Math.ceil(queries / queriesOf(shape)), heads, images],
     }),
   });
 }
 
-/** What attention-tensor.wgsl has to know of a head and of how many keys it looks at. */
-export const tensorConstants = (headWidth: number, keyBlocks: number) => ({
-  HEAD: headWidth,
-  BLOCKS: Math.ceil(headWidth / 16),
-  KEY_BLOCKS: keyBlocks,
-});
+/** Of a workgroup of attention-tensor.wgsl: a subgroup's queries and the keys that are looked at at once, in sixteens. */
+export interface TensorShape {
+  readonly subgroups: number;
+  readonly queryBlocks: 1 | 2;
+  readonly keyBlocks: number;
+}
+
+/** The first that fits the device's workgroup memory is taken: wide heads leave room for fewer keys. */
+export const TENSOR_SHAPES: readonly TensorShape[] = [
+  { subgroups: 4, queryBlocks: 1, keyBlocks: 4 },
+  { subgroups: 4, queryBlocks: 1, keyBlocks: 2 },
+];
+
+const queriesOf = ({ subgroups, queryBlocks }: TensorShape): number => subgroups * queryBlocks * 16;
+
+/** What attention-tensor.wgsl has to know of a head and of its shape. */
+export function tensorConstants(headWidth: number, { subgroups, queryBlocks, keyBlocks }: TensorShape) {
+  const blocks = Math.ceil(headWidth / 16);
+  return {
+    HEAD: headWidth,
+    BLOCKS: blocks,
+    SUBGROUPS: subgroups,
+    QUERY_BLOCKS: queryBlocks,
+    KEY_BLOCKS: keyBlocks,
+    SLOTS: Math.ceil((keyBlocks * 16 * blocks * 2) / (subgroups * 32)),
+    EIGHTS: keyBlocks * queryBlocks,
+  };
+}
 
 /** Workgroup memory that attention-tensor.wgsl takes, in bytes. */
-function tensorBytes(blocks: number, keyBlocks: number): number {
-  const [keys, padded] = [keyBlocks * 16, blocks * 16];
-  const panels = Math.max(keys, TENSOR_QUERIES) * (padded + 8) * 2 + padded * (keys + 8) * 2;
-  return panels + TENSOR_QUERIES * ((keys + 4) * 4 + (keys + 8) * 2 + 4) + 16;
+function tensorBytes(headWidth: number, shape: TensorShape): number {
+  const [keys, padded, queries] = [shape.keyBlocks * 16, Math.ceil(headWidth / 16) * 16, queriesOf(shape)];
+  const pitch = Math.max(padded + 8, (keys + 4) * 2) * 2;
+  return 2 * keys * (padded + 8) * 2 + queries * pitch + 16;
 }
 
 /** The same with the scores in memory, for heads as wide as the VAE's (512): product, softmax, product. */

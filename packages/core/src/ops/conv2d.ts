@@ -2,8 +2,9 @@
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
 import { call, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import type { Product } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
-import { COLUMN_THREADS, ROWS } from './matmul.js';
+import { plainTiling } from './matmul.js';
 import { tensorProduct } from './tensor.js';
 import type { Matrix } from './weights.js';
 
@@ -34,7 +35,6 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   const outHeight = Math.floor((upsampleTo[0] + top + bottom - w.kernel) / stride) + 1;
   const outWidth = Math.floor((upsampleTo[1] + left + right - w.kernel) / stride) + 1;
   const rows = images * outHeight * outWidth;
-  const rowGroups = Math.ceil(rows / ROWS);
   const graph = graphOf(x);
   const { precision, residual } = graph.gpu;
   const type = options.type === 'residual' ? residual : (options.type ?? precision);
@@ -60,8 +60,12 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   }
 
   const vectors = channels / w.width;
+  const product: Product = { kernel: 'conv2d', rows, columns: w.rows, inner: w.inner };
+  const { tile, tiling } = plainTiling(graph.gpu, product);
+  const rowGroups = Math.ceil(rows / tile.rows);
   return call(graph, {
     kernel: 'conv2d',
+    product: { ...product, ...tiling },
     inputs: { x, w: w.data, bias },
     shape,
     type,
@@ -70,7 +74,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
       variant: {
         width: w.width as 1 | 4,
         weights: w.packed ? 'pairs' : 'numbers',
-        constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
+        constants: { WORKGROUP: tile.threads, ROWS: tile.rows, ACTIVATION: activationCode(node.activation) },
         subgroup: graph.gpu.subgroup,
       },
       params: {
@@ -81,7 +85,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
         ...window,
         out_height: outHeight,
       },
-      workgroups: [Math.ceil(w.rows / (COLUMN_THREADS * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
+      workgroups: [Math.ceil(w.rows / (tile.threads * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
     }),
   });
 }

@@ -1,16 +1,32 @@
 /** Matrix products: linear layers and 1x1 convolutions, and the two products of attention with wide heads. */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
+import type { Gpu } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { tensorProduct } from './tensor.js';
 import type { Matrix } from './weights.js';
 
-/** Rows that one thread computes: as many as keep its sums in registers. */
-export const ROWS = 8;
+/** Rows that one thread computes, and threads along the columns, 4 columns each. */
+export interface PlainTile {
+  readonly rows: number;
+  readonly threads: number;
+}
 
-/** Threads along the columns, 4 columns each. One size for all, since software drivers compile for a second. */
-export const COLUMN_THREADS = 32;
+const PLAIN_TILES: ReadonlyMap<string, PlainTile> = new Map(
+  [4, 8, 16].flatMap((rows) => [16, 32, 64].map((threads) => [`${rows}x${threads * 4}`, { rows, threads }])),
+);
+/** As many rows as keep their sums in registers. One size for all, since software drivers compile for a second. */
+const PLAIN_TILE = '8x128';
+
+export const plainTilings = (): Tiling[] => [...PLAIN_TILES.keys()].map((tile) => ({ tile, splits: 1 }));
+
+export function plainTiling(gpu: Gpu, product: Product): { tile: PlainTile; tiling: Tiling } {
+  const wanted = gpu.tuning?.(product)?.tile ?? PLAIN_TILE;
+  const name = PLAIN_TILES.has(wanted) ? wanted : PLAIN_TILE;
+  return { tile: PLAIN_TILES.get(name)!, tiling: { tile: name, splits: 1 } };
+}
 
 /** y = x · wᵀ + bias over the last dimension of x. x (..., inner), w (columns, inner), bias (columns). `type`: what to store y as. */
 export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType): Tensor {
@@ -86,8 +102,11 @@ export interface BatchedMatmul {
 export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: BatchedMatmul): Tensor {
   const { x, w, bias, shape, rows, columns, inner, width, images = 1, heads = 1, scale = 1 } = options;
   const type = options.type ?? graph.gpu.precision;
+  const product: Product = { kernel: 'matmul', rows: rows * images * heads, columns, inner };
+  const { tile, tiling } = plainTiling(graph.gpu, product);
   return call(graph, {
     kernel: 'matmul',
+    product: { ...product, ...tiling },
     inputs: { x, w, bias },
     shape,
     type,
@@ -96,7 +115,7 @@ export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: Batche
       variant: {
         width,
         weights: options.weights,
-        constants: { WORKGROUP: COLUMN_THREADS, ROWS, ACTIVATION: activationCode(node.activation) },
+        constants: { WORKGROUP: tile.threads, ROWS: tile.rows, ACTIVATION: activationCode(node.activation) },
         subgroup: graph.gpu.subgroup,
       },
       params: {
@@ -116,10 +135,10 @@ export function batchedMatmul(graph: ReturnType<typeof graphOf>, options: Batche
         y_head: options.yStrides.head ?? 0,
         heads,
         rows_per_image: options.rowsPerImage ?? rows,
-        row_groups: Math.ceil(rows / ROWS),
+        row_groups: Math.ceil(rows / tile.rows),
         scale,
       },
-      workgroups: rowGrid(Math.ceil(columns / (COLUMN_THREADS * 4)), Math.ceil(rows / ROWS), images * heads),
+      workgroups: rowGrid(Math.ceil(columns / (tile.threads * 4)), Math.ceil(rows / tile.rows), images * heads),
     }),
   });
 }

@@ -11,6 +11,13 @@ const MAX_SLICES = 32;
 /** Pixels that one thread normalises. */
 const PIXELS = 16;
 const WORKGROUP = 64;
+const STATS_WORKGROUP = 256;
+/** Values of a group that one workgroup gets through, sums and results: more are for many. */
+const WHOLE_VALUES = 2 ** 17;
+/** Numbers that a thread holds in registers. */
+const MOST_HELD = 48;
+/** As wide as a graphics card's compute unit; processors run threads one after the other. */
+const WHOLE_WORKGROUP = 1024;
 
 export interface NormWeights {
   /** (channels) */
@@ -25,6 +32,8 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   const channels = x.shape.at(-1)!;
   if (channels % groups !== 0) throw new IncompatibleError(`${channels} channels do not make ${groups} equal groups`);
   const pixels = elementCount(x.shape) / images / channels;
+  const whole = wholeGroupNorm(x, { gamma, beta, eps, groups });
+  if (whole) return whole;
   const slices = Math.min(MAX_SLICES, pixels, Math.max(1, Math.ceil((pixels * channels) / groups / VALUES_PER_SLICE)));
   const graph = graphOf(x);
 
@@ -34,7 +43,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     shape: [images, groups, slices, 2],
     type: 'f32',
     dispatch: () => ({
-      variant: sumsVariant(graph.gpu, { SLICES: slices }),
+      variant: statsVariant(graph.gpu, (channels / groups) % 4 === 0 ? 4 : 1, slices),
       params: { pixels, channels, groups },
       workgroups: [slices, groups, images],
     }),
@@ -52,6 +61,43 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   });
 }
 
+/** In one kernel; undefined for groups that are too much for one workgroup. */
+function wholeGroupNorm(
+  x: Tensor,
+  { gamma, beta, eps, groups }: NormWeights & { readonly groups: number },
+): Tensor | undefined {
+  const graph = graphOf(x);
+  const { lanes, device } = graph.gpu;
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = device.limits;
+  const images = x.shape[0]!;
+  const channels = x.shape.at(-1)!;
+  const pixels = elementCount(x.shape) / images / channels;
+  const width = (channels / groups) % 4 === 0 ? 4 : 1;
+  const most = Math.min(WHOLE_WORKGROUP, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
+  const workgroup = lanes > WORKGROUP / 4 ? 2 ** Math.floor(Math.log2(most)) : WORKGROUP;
+  if ((pixels * channels) / groups > WHOLE_VALUES || channels / groups / width > workgroup) return undefined;
+  const held = Math.ceil(pixels / Math.floor(workgroup / (channels / groups / width)));
+  // In steps, so that there are few kernels to compile.
+  const HELD = Math.min(MOST_HELD / width, Math.ceil(held / 4) * 4);
+  return call(graph, {
+    kernel: 'group-norm-whole',
+    inputs: { x, gamma, beta },
+    shape: x.shape,
+    epilogue: { activation: true },
+    dispatch: (node) => ({
+      variant: { width, constants: { WORKGROUP: workgroup, HELD, ACTIVATION: activationCode(node.activation) } },
+      params: { pixels, channels, groups, eps },
+      workgroups: [groups, images],
+    }),
+  });
+}
+
+/** Wide subgroups are graphics cards', which want more threads than one has to keep their memory busy. */
+function statsVariant(gpu: Gpu, width: 1 | 4, SLICES: number): Variant {
+  if (gpu.lanes <= WORKGROUP / 4) return { ...sumsVariant(gpu, { SLICES }), width };
+  return { width, constants: { SLICES, WORKGROUP: STATS_WORKGROUP } };
+}
+
 /** A workgroup that adds up what its threads have: one subgroup where there is one, else by turns in workgroup memory. */
 function sumsVariant({ lanes }: Gpu, constants: Variant['constants'] = {}): Variant {
   return { subgroup: lanes, constants: { ...constants, WORKGROUP: lanes > 1 ? lanes : WORKGROUP } };
@@ -62,12 +108,15 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
   const channels = x.shape.at(-1)!;
   const rows = elementCount(x.shape) / channels;
   const graph = graphOf(x);
+  const width = channels % 4 === 0 ? 4 : 1;
+  const variant = sumsVariant(graph.gpu);
+  const threads = Number(variant.constants!.WORKGROUP);
   return call(graph, {
     kernel: 'layer-norm',
     inputs: { x, gamma, beta },
     shape: x.shape,
     dispatch: () => ({
-      variant: sumsVariant(graph.gpu),
+      variant: { ...variant, width, constants: { ...variant.constants, HELD: Math.ceil(channels / width / threads) } },
       params: { rows, channels, eps },
       workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
     }),

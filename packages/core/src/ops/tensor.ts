@@ -4,6 +4,7 @@
  */
 import { activationCode } from '../gpu/activate.js';
 import { call, elementCount, graphOf, type StorageType, spread, type Tensor } from '../gpu/graph.js';
+import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { type Matrix, WIDEST_TILE } from './weights.js';
 
@@ -16,16 +17,39 @@ export interface Tile {
   readonly depth: 32 | 64;
 }
 
-/** Measured on an H200 (bench/README.md): large tiles reuse more of what they stage, small ones give everybody work. */
-const LARGE: Tile = { rows: 128, columns: WIDEST_TILE, rowGroups: 2, columnGroups: 2, depth: 32 };
-const TALL: Tile = { rows: 128, columns: 64, rowGroups: 2, columnGroups: 2, depth: 32 };
-const SMALL: Tile = { rows: 64, columns: 64, rowGroups: 2, columnGroups: 2, depth: 32 };
-const DEEP: Tile = { rows: 128, columns: 64, rowGroups: 2, columnGroups: 2, depth: 64 };
+const tile = (rows: number, columns: number, depth: 32 | 64, rowGroups = 2, columnGroups = 2): [string, Tile] => [
+  `${rows}x${columns}x${depth}/${rowGroups}x${columnGroups}`,
+  { rows, columns, rowGroups, columnGroups, depth },
+];
 
-/** Workgroups that fill a large GPU twice over. WebGPU does not tell how many it runs at once. */
-const ENOUGH = 264;
-/** Of a split, steps of 64 that are worth the start. */
+/** Large tiles reuse more of what they stage, small ones give everybody work. */
+export const TENSOR_TILES: ReadonlyMap<string, Tile> = new Map([
+  tile(128, WIDEST_TILE, 32),
+  tile(128, 64, 32),
+  tile(64, 64, 32),
+  tile(64, 64, 64),
+  tile(64, 128, 32),
+  tile(256, 128, 32, 4, 2),
+]);
+
+/**
+ * What a product takes, by tile: so many workgroups run at once, and each takes so long to begin and for every step of
+ * DEPTH. Fitted to 1,200 measurements on an H200 (bench/README.md), where choosing by it is within 1 % of the best choice.
+ * Other large GPUs have other times, but their order is alike; `soup tune` measures.
+ */
+const COSTS = [
+  { name: '128x128x32/2x2', atOnce: 264, start: 16, step: 1.74 },
+  { name: '128x64x32/2x2', atOnce: 396, start: 13, step: 1.67 },
+  { name: '64x64x32/2x2', atOnce: 528, start: 12, step: 1.05 },
+] as const;
+/** Microseconds to begin sum-splits.wgsl, and bytes that it reads and writes in one. */
+const SUM_START = 6;
+const SUM_BYTES = 2.5e6;
+/** Of a split, steps that are worth the start. */
 const FEWEST_STEPS = 8;
+const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16];
+/** Bytes that the sums of all splits may take: they are activations like others, and have to be bound at once. */
+const MOST_SUMS = 2 ** 27;
 
 /** Workgroup memory that tensor-tile.wgsl takes, in bytes. */
 const workgroupBytes = ({ rows, columns, rowGroups, columnGroups, depth }: Tile): number =>
@@ -34,22 +58,39 @@ const workgroupBytes = ({ rows, columns, rowGroups, columnGroups, depth }: Tile)
 const tiles = (tile: Tile, rows: number, columns: number): number =>
   Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
 
-export function tileFor(
-  rows: number,
-  columns: number,
-  inner: number,
-  mostBytes: number,
-): { tile: Tile; split: number; splits: number } {
-  const whole = { split: inner, splits: 1 };
-  const fitsLarge = columns % LARGE.columns === 0 && workgroupBytes(LARGE) <= mostBytes;
-  if (fitsLarge && tiles(LARGE, rows, columns) >= ENOUGH) return { tile: LARGE, ...whole };
-  if (tiles(TALL, rows, columns) >= ENOUGH) return { tile: TALL, ...whole };
-  if (inner % DEEP.depth !== 0) return { tile: SMALL, ...whole };
-  const steps = inner / DEEP.depth;
-  const wanted = Math.floor((2 * ENOUGH) / tiles(DEEP, rows, columns));
-  const perSplit = Math.ceil(steps / Math.max(1, Math.min(wanted, Math.floor(steps / FEWEST_STEPS))));
-  return { tile: DEEP, split: perSplit * DEEP.depth, splits: Math.ceil(steps / perSplit) };
+/** The fastest by COSTS, of what this device can do. */
+export function defaultTiling(product: Product, mostBytes: number): Tiling {
+  const { rows, columns, inner } = product;
+  let best = { tile: COSTS.at(-1)!.name as string, splits: 1, micros: Number.POSITIVE_INFINITY };
+  for (const { name, atOnce, start, step } of COSTS) {
+    const one = TENSOR_TILES.get(name)!;
+    const workgroups = tiles(one, rows, columns);
+    for (const splits of splitsOf(inner / one.depth)) {
+      if (!isPossible({ tile: name, splits }, product, mostBytes)) continue;
+      const waves = Math.ceil((workgroups * splits) / atOnce);
+      const sums = splits === 1 ? 0 : SUM_START + (rows * columns * (4 * splits + 2)) / SUM_BYTES;
+      const micros = waves * (start + Math.ceil(inner / one.depth / splits) * step) + sums;
+      if (micros < best.micros) best = { tile: name, splits, micros };
+    }
+  }
+  return { tile: best.tile, splits: best.splits };
 }
+
+const splitsOf = (steps: number): number[] => SPLITS.filter((splits) => splits === 1 || splits <= steps / FEWEST_STEPS);
+
+function isPossible({ tile: name, splits }: Tiling, { rows, columns, inner }: Product, mostBytes: number): boolean {
+  const one = TENSOR_TILES.get(name);
+  if (!one || workgroupBytes(one) > mostBytes) return false;
+  return inner % one.depth === 0 && (splits === 1 || rows * columns * splits * 4 <= MOST_SUMS);
+}
+
+/** All that there is to choose from. */
+export const tensorTilings = (product: Product, mostBytes: number): Tiling[] =>
+  [...TENSOR_TILES].flatMap(([name, { depth }]) =>
+    splitsOf(product.inner / depth)
+      .map((splits) => ({ tile: name, splits }))
+      .filter((tiling) => isPossible(tiling, product, mostBytes)),
+  );
 
 /** What tensor-tile.wgsl has to know of a tile. */
 export function tileConstants({ rows, columns, rowGroups, columnGroups, depth }: Tile): Record<string, number> {
@@ -84,15 +125,18 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
   const graph = graphOf(x);
   const columns = w.rows;
   const rows = elementCount(shape) / columns;
-  const { tile, split, splits } = tileFor(
-    rows,
-    columns,
-    w.inner,
-    graph.gpu.device.limits.maxComputeWorkgroupStorageSize,
-  );
+  const mostBytes = graph.gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const product: Product = { kernel, rows, columns, inner: w.inner };
+  const tuned = graph.gpu.tuning?.(product);
+  const tiling = tuned && isPossible(tuned, product, mostBytes) ? tuned : defaultTiling(product, mostBytes);
+  const tile = TENSOR_TILES.get(tiling.tile)!;
+  const steps = w.inner / tile.depth;
+  const split = Math.ceil(steps / tiling.splits) * tile.depth;
+  const splits = Math.ceil(w.inner / split);
   const width = columns % 4 === 0 ? 4 : 1;
-  const product = call(graph, {
+  const y = call(graph, {
     kernel,
+    product: { ...product, ...tiling },
     inputs: { x, w: w.data, ...(splits === 1 && { bias }) },
     shape: splits === 1 ? shape : [splits, rows, columns],
     type: splits === 1 ? type : 'f32',
@@ -119,11 +163,12 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
       workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), splits],
     }),
   });
-  if (splits === 1) return product;
+  if (splits === 1) return y;
   const size = (rows * columns) / width;
   return call(graph, {
     kernel: 'sum-splits',
-    inputs: { x: product, bias },
+    product: { ...product, ...tiling },
+    inputs: { x: y, bias },
     shape,
     type,
     epilogue: { activation: true, add: true },

@@ -1,0 +1,71 @@
+// y = activation((x - mean) / sqrt(variance + eps) * gamma + beta), mean and variance per (image, group) in f32: sums and
+// their use in one kernel, for groups that one workgroup gets through.
+//
+//   x, y          (images, pixels, channels)
+//   gamma, beta   (channels)
+//
+// One workgroup per (group, image). A thread has one vector of the group's channels in every so many pixels. It holds the
+// first HELD of them in registers, by loads that do not wait for one another; what is left it reads twice. Sums are those of
+// group-norm-stats.wgsl: of distances from the group's first value.
+
+struct Params {
+  pixels: u32,
+  channels: u32,
+  groups: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<XVec>;
+@group(0) @binding(2) var<storage, read> gamma: array<GammaVec>;
+@group(0) @binding(3) var<storage, read> beta: array<BetaVec>;
+@group(0) @binding(4) var<storage, read_write> y: array<YVec>;
+
+var<workgroup> partial: array<vec2f, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let width = params.channels / params.groups / WIDTH;
+  let row = params.channels / WIDTH;
+  let start = group.y * params.pixels * row + group.x * width;
+  // Threads behind the last whole pixel have nothing to do.
+  let stride = WORKGROUP / width;
+  let own = start + lane % width;
+  let first = select(lane / width, params.pixels, lane / width >= stride);
+  let pivot = first_of(Vec(x[start]));
+
+  var sums = vec2f(0);
+  @unroll for (var i = 0u; i < HELD; i++) {
+    let at#i = first + i * stride;
+    let held#i = Vec(x[own + min(at#i, params.pixels - 1) * row]);
+    sums += select(vec2f(0), sums_of(held#i - Vec(pivot)), at#i < params.pixels);
+  }
+  for (var pixel = first + HELD * stride; pixel < params.pixels; pixel += stride) {
+    sums += sums_of(Vec(x[own + pixel * row]) - Vec(pivot));
+  }
+  partial[lane] = sums;
+  for (var half = WORKGROUP / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial[lane] += partial[lane + half];
+    }
+  }
+  let total = workgroupUniformLoad(&partial[0]) / f32(params.pixels * width * WIDTH);
+  let mean = pivot + total.x;
+  let rstd = inverseSqrt(max(total.y - total.x * total.x, 0.0) + params.eps);
+  let scale = rstd * Vec(gamma[group.x * width + lane % width]);
+  let offset = Vec(beta[group.x * width + lane % width]) - mean * scale;
+
+  @unroll for (var i = 0u; i < HELD; i++) {
+    if (at#i < params.pixels) {
+      y[own + at#i * row] = to_y_vec(activate_vec(ACTIVATION, held#i * scale + offset));
+    }
+  }
+  for (var pixel = first + HELD * stride; pixel < params.pixels; pixel += stride) {
+    y[own + pixel * row] = to_y_vec(activate_vec(ACTIVATION, Vec(x[own + pixel * row]) * scale + offset));
+  }
+}
+
+fn sums_of(distance: Vec) -> vec2f {
+  return vec2f(inner(distance, Vec(1)), inner(distance, distance));
+}
