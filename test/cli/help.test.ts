@@ -14,6 +14,7 @@ const COMMANDS = [
   'lab',
   'conformance',
   'doctor',
+  'tune',
   'demo',
   'view',
 ];

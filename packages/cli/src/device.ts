@@ -10,6 +10,7 @@ import {
 } from '@diffusion-soup/core';
 import { create } from 'webgpu';
 import { matrixUnitsOf } from './matrix-units.js';
+import { tuningFor } from './tuning.js';
 
 /**
  * f16 is off by default on NVIDIA before driver 615.71, where it fails some of Dawn's own tests; ours pass, and
@@ -77,6 +78,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenGpu> {
   const isAsked = options.matrixUnits === undefined && options.precision !== 'f32';
   const { units, warning } = (isAsked && (await matrixUnitsOf(adapter, options.adapter))) || {};
   const matrixUnits = options.matrixUnits ?? units;
-  const gpu = createGpu(device, { ...options, adapterInfo: adapter.info, matrixUnits });
+  const tuning = options.tuning ?? (await tuningFor(adapter));
+  const gpu = createGpu(device, { ...options, adapterInfo: adapter.info, matrixUnits, tuning });
   return { gpu, adapter, ...(warning !== undefined && { warning }) };
 }

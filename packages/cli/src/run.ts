@@ -15,6 +15,7 @@ import { pantryCommand } from './commands/pantry.js';
 import { queueCommand } from './commands/queue.js';
 import { recipeCommand } from './commands/recipe.js';
 import { searchCommand } from './commands/search.js';
+import { tuneCommand } from './commands/tune.js';
 import { verifyCommand } from './commands/verify.js';
 import { viewCommand } from './commands/view.js';
 import { workerCommand } from './commands/worker.js';
@@ -75,6 +76,7 @@ together, 5 no GPU adapter, 6 GPU lost or out of memory, 7 network, 8 disk, 9 pa
     pantryCommand,
     conformanceCommand,
     doctorCommand,
+    tuneCommand,
     demoCommand,
     tuiCommand,
     viewCommand,

@@ -38,6 +38,7 @@ export {
 export { checkKernel, type Variant } from './gpu/kernel.js';
 export { formatBytes, type Memory } from './gpu/memory.js';
 export { createPainter, type DevicePicture, type Painter } from './gpu/painter.js';
+export { type Product, productName, type Tiling, type Tuning } from './gpu/tuning.js';
 export { type ClipInput, clipInput } from './image/clip-input.js';
 export { fromImage, type Image, toImage } from './image/image.js';
 export { toChannelsFirst, toChannelsLast } from './image/layout.js';
@@ -132,4 +133,7 @@ export {
 export { isAffine, LARGEST_MIX, type Mix, mixOf } from './soup/mix.js';
 export type { LoadOptions } from './soup/parameters.js';
 export { SumOverflowError } from './soup/trouble.js';
+export { type TunedProduct, tuningFrom } from './tuning/search.js';
+export { productKernels } from './tuning/tilings.js';
+export { type TuneOptions, tuneModel } from './tuning/tune-model.js';
 export { version } from './version.js';

@@ -37,7 +37,7 @@ export interface Gpu {
   /** Another function is another tuning: what was planned by the one before is planned anew. */
   tuning?: Tuning;
   readonly memory: Memory;
-  readonly onKernels?: KernelListener;
+  onKernels?: KernelListener;
   /** Pipelines made so far, by shader and variant. */
   readonly pipelines: Map<string, Pipeline>;
   /** Buffers that plans share for activations; see plan.ts. */

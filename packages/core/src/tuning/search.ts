@@ -7,7 +7,7 @@ import { CancelledError } from '../errors.js';
 import type { KernelTime } from '../gpu/clock.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { type Product, productName, type Tiling, type Tuning } from '../gpu/tuning.js';
-import { tilingsOf } from '../ops/tilings.js';
+import { tilingsOf } from './tilings.js';
 
 export interface TunedProduct {
   readonly product: Product;

@@ -1,0 +1,17 @@
+/** The tilings that a device can run a product with. */
+import type { Gpu } from '../gpu/gpu.js';
+import { kernelSource } from '../gpu/kernel.js';
+import type { Product, Tiling } from '../gpu/tuning.js';
+import { plainTilings } from '../ops/matmul.js';
+import { tensorTilings } from '../ops/tensor.js';
+
+export const tilingsOf = ({ device }: Gpu, product: Product): Tiling[] =>
+  /-tensor$/.test(product.kernel)
+    ? tensorTilings(product, device.limits.maxComputeWorkgroupStorageSize)
+    : plainTilings();
+
+/** What tilings are measured of: with another text they may be another choice. */
+export const productKernels = (): string =>
+  (['matmul', 'conv2d', 'matmul-tensor', 'conv2d-tensor', 'sum-splits'] as const)
+    .map((name) => kernelSource(name).code)
+    .join('\n');

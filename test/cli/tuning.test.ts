@@ -1,0 +1,58 @@
+/** What `soup tune` found is kept for the adapter, its driver and these kernels, and used by whoever opens it. */
+import { writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  addTuning,
+  clearTuning,
+  type Entry,
+  readTuning,
+  tuningFile,
+  tuningFor,
+} from '../../packages/cli/src/tuning.ts';
+import { scratch, soup } from '../support/cli.ts';
+
+let home: ReturnType<typeof scratch>;
+beforeEach(() => {
+  home = scratch();
+});
+afterEach(() => home.remove());
+
+const adapter = (description = 'driver 1') => ({ info: { vendor: 'x', description } }) as unknown as GPUAdapter;
+const env = () => ({ XDG_CACHE_HOME: home.path });
+const entry = (rows: number, tile: string): Entry => ({
+  ...{ kernel: 'matmul', rows, columns: 8, inner: 16 },
+  ...{ tile, splits: 1 },
+});
+
+test('is added to, looked up, and forgotten', async () => {
+  const file = tuningFile(adapter(), env())!;
+  expect(await tuningFor(adapter(), env())).toBeUndefined();
+  await addTuning(file, [entry(1, 'a'), entry(2, 'b')]);
+  await addTuning(file, [entry(2, 'c'), entry(3, 'd')]);
+  expect((await readTuning(file)).map(({ rows, tile }) => [rows, tile])).toEqual([
+    [1, 'a'],
+    [2, 'c'],
+    [3, 'd'],
+  ]);
+  const tuning = (await tuningFor(adapter(), env()))!;
+  expect(tuning(entry(2, ''))).toMatchObject({ tile: 'c', splits: 1 });
+  expect(tuning(entry(9, ''))).toBeUndefined();
+  expect(await tuningFor(adapter('driver 2'), env())).toBeUndefined();
+  expect(await tuningFor(adapter(), { ...env(), SOUP_TUNING: 'off' })).toBeUndefined();
+  await clearTuning(file);
+  expect(await tuningFor(adapter(), env())).toBeUndefined();
+});
+
+test.each(['', '{', '{}', '[1, null, {"kernel": "matmul"}]'])('a damaged file is none: %s', async (text) => {
+  const file = tuningFile(adapter(), env())!;
+  await addTuning(file, []);
+  writeFileSync(file, text);
+  expect(await tuningFor(adapter(), env())).toBeUndefined();
+});
+
+test('the command says what it wants', async () => {
+  expect(await soup(['tune'])).toMatchObject({ code: 2, stderr: expect.stringContaining('soup tune base') });
+  expect(await soup(['tune', '--clear', 'base'])).toMatchObject({ code: 2 });
+  const { code, stdout } = await soup(['tune', '--clear', '--json'], { env: { XDG_CACHE_HOME: home.path } });
+  expect([code, JSON.parse(stdout).cleared]).toEqual([0, expect.stringContaining(home.path)]);
+});

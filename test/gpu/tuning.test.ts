@@ -1,0 +1,103 @@
+/** Every way to cut a product computes the same; the search keeps the fastest, and nothing that is wrong. */
+import { type Gpu, type Product, type Tiling, tuningFrom } from '@diffusion-soup/core';
+import { beforeAll, expect, test, vi } from 'vitest';
+import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
+import { matmul, plainTilings } from '../../packages/core/src/ops/matmul.ts';
+import { defaultTiling, tensorTilings } from '../../packages/core/src/ops/tensor.ts';
+import { searchTilings, type Trial } from '../../packages/core/src/tuning/search.ts';
+import { matrix, random, runOp, testGpu } from '../support/gpu.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+
+test('a matrix product is the same under every tiling', async () => {
+  const [x, w] = [random([2, 37, 24], 1), matrix(gpu, random([70, 24], 2), 1, false)];
+  const product = (tuning?: Gpu['tuning']) => runOp({ ...gpu, tuning }, { x }, ({ x }) => matmul(x!, w));
+  const own = await product();
+  expect(plainTilings().length).toBeGreaterThan(5);
+  for (const tiling of plainTilings()) expect(await product(() => tiling), tiling.tile).toEqual(own);
+  expect(await product(() => ({ tile: 'unheard of', splits: 9 }))).toEqual(own);
+});
+
+test('so is a convolution', async () => {
+  const [x, w] = [random([1, 9, 7, 8], 1), matrix(gpu, random([33, 8, 3, 3], 2), 3, false)];
+  const product = (tuning?: Gpu['tuning']) => runOp({ ...gpu, tuning }, { x }, ({ x }) => conv2d(x!, w));
+  const own = await product();
+  for (const tiling of plainTilings()) expect(await product(() => tiling), tiling.tile).toEqual(own);
+});
+
+const BYTES = 49152;
+const product = (rows: number, columns: number, inner: number): Product => ({
+  ...{ kernel: 'matmul-tensor', rows, columns, inner },
+});
+
+test.each([
+  [2, 1280, 320],
+  [8192, 320, 2880],
+  [512, 1280, 11520],
+  [1, 1, 32],
+  [262144, 128, 1152],
+])('of %i x %i x %i on matrix units, the choice is one of those that there are', (rows, columns, inner) => {
+  const one = product(rows, columns, inner);
+  const all = tensorTilings(one, BYTES);
+  expect(all).toContainEqual(defaultTiling(one, BYTES));
+  expect(tensorTilings(one, 16384).length).toBeLessThan(all.length);
+});
+
+test('small products are split, large ones are not', () => {
+  expect(defaultTiling(product(512, 1280, 11520), BYTES).splits).toBeGreaterThan(1);
+  expect(defaultTiling(product(4096, 4096, 4096), BYTES).splits).toBe(1);
+});
+
+/** A device on which times and results are as they are said to be. */
+function pretend(ms: (tiling: Tiling | undefined) => number, values: (tiling?: Tiling) => number = () => 1) {
+  const one: Product = { kernel: 'matmul', rows: 4, columns: 4, inner: 4 };
+  const trial: Trial = async () => {
+    const tiling = gpu.tuning!(one);
+    const used = { ...one, ...(tiling ?? { tile: '8x128', splits: 1 }) };
+    const times = [
+      { kernel: 'matmul', shape: [4, 4], product: used, beginMs: 5, endMs: 5 + ms(tiling) },
+      { kernel: 'add', shape: [4, 4], beginMs: 9, endMs: 99 },
+    ];
+    return { values: Float32Array.of(values(tiling)), times };
+  };
+  return { one, search: (options = {}) => searchTilings(gpu, trial, options) };
+}
+
+test('the fastest is kept', async () => {
+  const before = () => undefined;
+  gpu.tuning = before;
+  const { one, search } = pretend((tiling) => (tiling?.tile === '16x64' ? 1 : tiling ? 1.5 : 2));
+  const tuned = await search();
+  expect(tuned).toEqual([
+    { product: expect.objectContaining(one), tiling: { tile: '16x64', splits: 1 }, before: 2, after: 1 },
+  ]);
+  expect(tuningFrom(tuned)(one)).toEqual({ tile: '16x64', splits: 1 });
+  expect(tuningFrom(tuned)({ ...one, rows: 5 })).toBeUndefined();
+  expect(gpu.tuning).toBe(before);
+});
+
+test('what computes something else is not, however fast', async () => {
+  const is = (tiling?: Tiling) => tiling?.tile === '16x64';
+  const { search } = pretend(
+    (tiling) => (is(tiling) ? 0.1 : 2),
+    (tiling) => (is(tiling) ? 1.1 : 1),
+  );
+  expect(await search()).toEqual([]);
+});
+
+test('noise is no gain', async () => {
+  expect(await pretend((tiling) => (tiling ? 1.98 : 2)).search()).toEqual([]);
+});
+
+test('a search can be stopped, and leaves the device as it was', async () => {
+  const abort = new AbortController();
+  const { search } = pretend(() => 1);
+  const { tuning } = gpu;
+  await expect(search({ signal: abort.signal, onProgress: () => abort.abort() })).rejects.toThrow('stopped');
+  expect(gpu.tuning).toBe(tuning);
+});
