@@ -1,10 +1,21 @@
 /** Every way to cut a product computes the same; the search keeps the fastest, and nothing that is wrong. */
-import { type Gpu, type Product, type Tiling, tuningFrom } from '@diffusion-soup/core';
+import {
+  type Gpu,
+  generate,
+  loadModel,
+  openModelFolder,
+  type Product,
+  productName,
+  type Tiling,
+  tuningFrom,
+} from '@diffusion-soup/core';
 import { beforeAll, expect, test, vi } from 'vitest';
+import { diskFolder } from '../../packages/cli/src/files.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { matmul, plainTilings } from '../../packages/core/src/ops/matmul.ts';
 import { defaultTiling, tensorTilings } from '../../packages/core/src/ops/tensor.ts';
 import { searchTilings, type Trial } from '../../packages/core/src/tuning/search.ts';
+import { PANTRY } from '../support/files.ts';
 import { matrix, random, runOp, testGpu } from '../support/gpu.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
@@ -100,4 +111,30 @@ test('a search can be stopped, and leaves the device as it was', async () => {
   const { tuning } = gpu;
   await expect(search({ signal: abort.signal, onProgress: () => abort.abort() })).rejects.toThrow('stopped');
   expect(gpu.tuning).toBe(tuning);
+});
+
+test('every network of a loaded model asks the tuning that its device has now, and is timed', async () => {
+  const open = (name: string) => openModelFolder(diskFolder(`${PANTRY}/${name}`));
+  const model = await loadModel(gpu, [{ folder: await open('base'), weight: 1 }]);
+  const draw = async () => {
+    for await (const _ of generate(model, { prompt: 'cat', seed: 1, steps: 1, width: 32, height: 32 }));
+  };
+  await draw();
+  const asked = new Set<string>();
+  const timed = new Map<string, number>();
+  gpu.onKernels = (label, times) => timed.set(label, times.filter(({ product }) => product).length);
+  gpu.tuning = (product) => {
+    asked.add(productName(product));
+    return undefined;
+  };
+  try {
+    await draw();
+  } finally {
+    gpu.onKernels = undefined;
+    gpu.tuning = undefined;
+    await model.destroy();
+  }
+  expect([...timed.keys()].sort()).toEqual(['UNet', 'VAE', 'text encoder']);
+  for (const count of timed.values()) expect(count).toBeGreaterThan(10);
+  expect(asked.size).toBeGreaterThan(30);
 });

@@ -4,7 +4,7 @@
  */
 import { encodeSafetensorsHeader, f32ToF16Bits, openSafetensors } from '../checkpoint/index.js';
 import { bytesSource } from '../checkpoint/source.js';
-import type { Gpu, MatrixUnits } from '../gpu/gpu.js';
+import { type Gpu, type MatrixUnits, withTier } from '../gpu/gpu.js';
 import { cast, type Tensor } from '../gpu/graph.js';
 import { kernelSource } from '../gpu/kernel.js';
 import { createPlan, record } from '../gpu/plan.js';
@@ -153,7 +153,7 @@ async function run(gpu: Gpu, one: Case): Promise<Float32Array> {
 export async function checkMatrixUnits(gpu: Gpu, { all = false, only = /./ } = {}): Promise<MatrixUnitsResult[]> {
   const results: MatrixUnitsResult[] = [];
   for (const one of CASES.filter(({ name }) => only.test(name))) {
-    const expected = await run({ ...gpu, matrixUnits: 'none' }, one);
+    const expected = await run(withTier(gpu, { matrixUnits: 'none' }), one);
     const found = await run(gpu, one);
     const { relativeL2, ok } = compare(one.name, [found.length], found, expected, MATRIX_UNITS_TOLERANCE);
     results.push({ name: one.name, error: relativeL2 });

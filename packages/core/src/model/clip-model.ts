@@ -5,7 +5,7 @@
 import type { ClipModelConfig } from '../checkpoint/configs.js';
 import type { Weights } from '../checkpoint/weights.js';
 import { UsageError } from '../errors.js';
-import type { Gpu } from '../gpu/gpu.js';
+import { type Gpu, withTier } from '../gpu/gpu.js';
 import type { Tensor } from '../gpu/graph.js';
 import { createPlanCache } from '../gpu/plan-cache.js';
 import { type ClipInput, clipInput } from '../image/clip-input.js';
@@ -50,7 +50,7 @@ export async function createClip(
   weights: Weights,
   { preprocessing, tokenizer }: ClipParts,
 ): Promise<ClipModel> {
-  const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32', matrixUnits: 'none' };
+  const gpu = withTier(device, { precision: 'f32', residual: 'f32', matrixUnits: 'none' });
   const made: { readonly bytes: number; destroy(): void }[] = [];
   const destroy = () => {
     for (const part of made) part.destroy();

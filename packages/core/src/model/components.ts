@@ -4,7 +4,7 @@
  */
 import type { ClipTextConfig, UNetConfig, VaeConfig } from '../checkpoint/configs.js';
 import { CheckpointError } from '../errors.js';
-import type { Gpu } from '../gpu/gpu.js';
+import { type Gpu, withTier } from '../gpu/gpu.js';
 import type { Tensor } from '../gpu/graph.js';
 import { footprint, type RunOptions, record } from '../gpu/plan.js';
 import { createPlanCache } from '../gpu/plan-cache.js';
@@ -42,7 +42,7 @@ const BESIDE_TEXT = /(^|\.)(position_ids|text_projection(\.weight)?|logit_scale)
 
 /** Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. */
 export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Blend) {
-  const gpu: Gpu = { ...device, precision: 'f32', residual: 'f32', matrixUnits: 'none' };
+  const gpu = withTier(device, { precision: 'f32', residual: 'f32', matrixUnits: 'none' });
   const parameters = createParameters(gpu, blend);
   const scope = clipScope(parameters.scope);
   const model = clipText(scope, config);
@@ -125,7 +125,7 @@ export interface Sample {
 
 /** In the f16 tier sums along the residual path are f32 all the same: a picture passes through here dozens of times. */
 export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
-  const gpu: Gpu = { ...device, residual: 'f32' };
+  const gpu = withTier(device, { residual: 'f32' });
   const parameters = createParameters(gpu, blend);
   const forward = unet(parameters.scope, config);
   parameters.refuseUnused();
