@@ -1,5 +1,5 @@
 /** What the engine asks of files: models to draw from, and what becomes of soups and pictures. */
-import type { Gpu, Image, OpenRecipe, Precision, Settings } from '@diffusion-soup/core';
+import type { CookOptions, Gpu, Image, OpenRecipe, Precision, Settings } from '@diffusion-soup/core';
 import type { Blend, ByteOrigin, KnownModel, ModelReference, Restored, Survey } from '../messages.js';
 
 export interface FilesOptions {
@@ -8,6 +8,8 @@ export interface FilesOptions {
   readonly token?: string;
   readonly onBytes?: (origin: ByteOrigin, bytes: number) => void;
 }
+
+export type HashOf = NonNullable<CookOptions['hashOf']>;
 
 export interface MergeOptions {
   readonly target?: FileSystemFileHandle;
@@ -28,6 +30,8 @@ export interface Files {
   setModels(models: readonly ModelReference[], signal: AbortSignal): Promise<KnownModel[]>;
   /** Portions of weight 0 stay out. */
   openBlend(blend: Blend): Promise<OpenRecipe>;
+  /** What is known of its models' tensors, so that those which are the same are read once. */
+  hashesOf(recipe: OpenRecipe): Promise<HashOf>;
   survey(gpu: Gpu, blend: Blend): Promise<Survey>;
   merge(gpu: Gpu, blend: Blend, options: MergeOptions): Promise<{ bytes: number; hash: string; file?: File }>;
   /** As PNG. */

@@ -8,9 +8,12 @@ import {
   type OpenRecipe,
   type WeightedComponent,
 } from '@diffusion-soup/core';
+import type { HashOf } from './files.js';
 
 export interface PotOptions {
   readonly signal: AbortSignal;
+  /** Of the models of a soup that is loaded. */
+  readonly hashesOf?: (recipe: OpenRecipe) => Promise<HashOf>;
   readonly onProgress: (part: WeightedComponent, done: number, total: number) => void;
 }
 
@@ -30,7 +33,10 @@ export class Pot {
     if (this.#loaded) await checkRecipe(this.gpu, recipe);
     await this.empty();
     const { ingredients, ...settings } = recipe;
-    const model = await loadModel(this.gpu, ingredients, { ...settings, ...options, residents: true });
+    const { hashesOf, ...rest } = options;
+    const hashOf = await hashesOf?.(recipe);
+    const loading = { ...settings, ...rest, residents: true, ...(hashOf && { hashOf }) };
+    const model = await loadModel(this.gpu, ingredients, loading);
     this.#loaded = { recipe, model };
     return model;
   }

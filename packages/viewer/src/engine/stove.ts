@@ -149,7 +149,8 @@ export class GpuStove implements Stove {
     const begun = performance.now();
     const { key, blend, quality, previewEvery } = order;
     const recipe = await this.#files.openBlend(blend);
-    const model = await pot.cook(recipe, { signal, onProgress: tellLoading(tell, () => this.#origin) });
+    const hashesOf = this.#files.hashesOf;
+    const model = await pot.cook(recipe, { signal, hashesOf, onProgress: tellLoading(tell, () => this.#origin) });
     let isPainted = false;
     const onDecoded: GenerateRequest['onDecoded'] = (picture) => {
       // By now something else may be shown.

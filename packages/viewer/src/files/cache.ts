@@ -3,14 +3,16 @@
  * read once is there without a network. Everything here may be missing, full or in use by another tab; then files simply come
  * over the network.
  */
+import { type FileHash, isFileHash } from './known-hashes.js';
 import { type Handle, Mirror, type Version } from './mirror.js';
+import { Notes } from './notes.js';
 
 /** What a server said of an address; `absent` when there is no such file. */
 export type Facts = { readonly size: number; readonly tag: string } | 'absent';
 
 const FOLDER = 'models';
-const KNOWN_FILE = 'known.json';
-const LATER_MS = 500;
+/** Of this many files: one of Stable Diffusion 1.5's has 60 kB of them. */
+const MOST_HASHES = 60;
 /** A page that was reloaded gives its copies back a moment after the next one wants them. */
 const PATIENCE_MS = 2000;
 const AGAIN_MS = 50;
@@ -22,14 +24,18 @@ interface OpenMirror {
 
 export class Cache {
   readonly #open = new Map<string, OpenMirror>();
-  #known: Map<string, Facts> | undefined;
-  #saving: ReturnType<typeof setTimeout> | undefined;
+  readonly #facts: Notes<Facts>;
+  /** Of the content of files, by their stamps. */
+  readonly hashes: Notes<FileHash>;
   readonly #patientUntil = performance.now() + PATIENCE_MS;
 
   private constructor(
     private readonly root: FileSystemDirectoryHandle,
     private folder: FileSystemDirectoryHandle,
-  ) {}
+  ) {
+    this.#facts = new Notes(() => this.folder, 'known.json', isFacts);
+    this.hashes = new Notes(() => this.folder, 'hashes.json', isFileHash, MOST_HASHES);
+  }
 
   /** Undefined where the browser has no such file system, or does not let this page use it. */
   static async open(root = () => navigator.storage.getDirectory()): Promise<Cache | undefined> {
@@ -42,15 +48,12 @@ export class Cache {
   }
 
   /** What was known of an address the last time. */
-  async facts(url: string): Promise<Facts | undefined> {
-    return (await this.#facts()).get(url);
+  facts(url: string): Promise<Facts | undefined> {
+    return this.#facts.get(url);
   }
 
-  async learn(url: string, facts: Facts): Promise<void> {
-    const known = await this.#facts();
-    if (JSON.stringify(known.get(url)) === JSON.stringify(facts)) return;
-    known.set(url, facts);
-    this.#saving ??= setTimeout(() => void this.#save(), LATER_MS);
+  learn(url: string, facts: Facts): Promise<void> {
+    return this.#facts.put(url, facts);
   }
 
   /** The copy of a file, shared by all who read it; undefined when it cannot be had. Each user releases it. */
@@ -82,9 +85,8 @@ export class Cache {
   async clear(): Promise<void> {
     for (const { mirror } of this.#open.values()) await (await mirror)?.close();
     this.#open.clear();
-    clearTimeout(this.#saving);
-    this.#saving = undefined;
-    this.#known = new Map();
+    this.#facts.forget();
+    this.hashes.forget();
     await this.root.removeEntry(FOLDER, { recursive: true });
     this.folder = await this.root.getDirectoryHandle(FOLDER, { create: true });
   }
@@ -114,34 +116,6 @@ export class Cache {
         if (!isInUse || performance.now() > this.#patientUntil) throw error;
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       }
-    }
-  }
-
-  async #facts(): Promise<Map<string, Facts>> {
-    this.#known ??= await this.#load();
-    return this.#known;
-  }
-
-  async #load(): Promise<Map<string, Facts>> {
-    try {
-      const file = await (await this.folder.getFileHandle(KNOWN_FILE)).getFile();
-      const entries = Object.entries(JSON.parse(await file.text()) as Record<string, unknown>);
-      return new Map(entries.filter((entry): entry is [string, Facts] => isFacts(entry[1])));
-    } catch {
-      return new Map();
-    }
-  }
-
-  /** All or nothing: it is another file until it is closed. */
-  async #save(): Promise<void> {
-    this.#saving = undefined;
-    try {
-      const file = await this.folder.getFileHandle(KNOWN_FILE, { create: true });
-      const writer = await file.createWritable();
-      await writer.write(JSON.stringify(Object.fromEntries(this.#known ?? [])));
-      await writer.close();
-    } catch {
-      // Then it is asked for again the next time.
     }
   }
 }

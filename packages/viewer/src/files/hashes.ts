@@ -14,6 +14,7 @@ import {
   type Weights,
 } from '@diffusion-soup/core';
 import { createSHA256, type IHasher } from 'hash-wasm';
+import type { KnownHashes } from './known-hashes.js';
 import { WEIGHTED } from './library.js';
 import { fileBehind, type ModelFile } from './model-file.js';
 
@@ -25,11 +26,7 @@ export interface ModelHash {
   readonly parts: ReadonlyMap<WeightedComponent, ContentHash>;
 }
 
-interface FileHash {
-  readonly sha256: string;
-  /** By "begin-end". */
-  readonly ranges: ReadonlyMap<string, string>;
-}
+type WholeHash = { readonly sha256: string; readonly ranges: Readonly<Record<string, string>> };
 
 export interface HashOptions {
   readonly signal: AbortSignal;
@@ -39,7 +36,7 @@ export interface HashOptions {
 
 /** Files that were hashed before are not read again, as long as they are the same version. */
 export class Hashes {
-  readonly #files = new Map<string, FileHash>();
+  constructor(private readonly known: KnownHashes) {}
 
   async of(models: readonly ModelFolder[], { signal, onProgress }: HashOptions): Promise<ModelHash[]> {
     const whole = await createSHA256();
@@ -56,7 +53,12 @@ export class Hashes {
         }
       }
       const wanted = rangesOf(opened);
-      const missing = [...wanted.values()].filter(({ file }) => !this.#files.has(file.stamp));
+      const files = new Map<string, WholeHash>();
+      for (const [stamp, { file, ranges }] of wanted) {
+        const known = await this.known.of(file);
+        if (isWhole(known) && [...ranges.keys()].every((name) => known.ranges[name])) files.set(stamp, known);
+      }
+      const missing = [...wanted.values()].filter(({ file }) => !files.has(file.stamp));
       const total = missing.reduce((sum, { file }) => sum + file.size, 0);
       let done = 0;
       for (const { file, ranges } of missing) {
@@ -65,12 +67,13 @@ export class Hashes {
           done += bytes;
           onProgress?.(done, total);
         });
-        this.#files.set(file.stamp, hash);
+        files.set(file.stamp, hash);
+        await this.known.learn(file, hash);
       }
       const sha256 = await merkleSha256();
       return models.map((_, model) => {
         const own = parts.filter((one) => one.model === model);
-        const found = own.map(({ part, weights }) => [part, this.#part(weights, sha256)] as const);
+        const found = own.map(({ part, weights }) => [part, partHash(weights, files, sha256)] as const);
         const components = Object.fromEntries(found.map(([part, { root, files }]) => [part, { root, files }]));
         return { root: modelRoot(components, sha256), components, parts: new Map(found) };
       });
@@ -78,18 +81,20 @@ export class Hashes {
       await Promise.all(opened.map(closeWeights));
     }
   }
+}
 
-  #part({ tensors }: Weights, sha256: Sha256) {
-    const list = new Map<string, TensorHash>();
-    const files = new Map<string, { path: string; bytes: number; sha256: string }>();
-    for (const [name, { source, offset, byteLength, dtype, shape }] of tensors) {
-      const file = behind(source);
-      const { sha256: whole, ranges } = this.#files.get(file.stamp)!;
-      files.set(file.path, { path: file.path, bytes: file.size, sha256: whole });
-      list.set(name, { name, dtype, shape, dataHash: ranges.get(`${offset}-${offset + byteLength}`)! });
-    }
-    return { root: componentRoot(list.values(), sha256), tensors: list, files: [...files.values()] };
+const isWhole = (known: { readonly sha256?: string }): known is WholeHash => known.sha256 !== undefined;
+
+function partHash({ tensors }: Weights, hashes: ReadonlyMap<string, WholeHash>, sha256: Sha256) {
+  const list = new Map<string, TensorHash>();
+  const files = new Map<string, { path: string; bytes: number; sha256: string }>();
+  for (const [name, { source, offset, byteLength, dtype, shape }] of tensors) {
+    const file = behind(source);
+    const { sha256: whole, ranges } = hashes.get(file.stamp)!;
+    files.set(file.path, { path: file.path, bytes: file.size, sha256: whole });
+    list.set(name, { name, dtype, shape, dataHash: ranges[`${offset}-${offset + byteLength}`]! });
   }
+  return { root: componentRoot(list.values(), sha256), tensors: list, files: [...files.values()] };
 }
 
 /** Every tensor of a model is of a file: nothing is baked in before a page merges. */
@@ -118,7 +123,7 @@ async function hashFile(
   ranges: ReadonlyMap<string, readonly [number, number]>,
   { whole, range }: { whole: IHasher; range: IHasher },
   onChunk: (bytes: number) => void,
-): Promise<FileHash> {
+): Promise<WholeHash> {
   const waiting = [...ranges].sort(([, a], [, b]) => a[0] - b[0] || a[1] - b[1]);
   const found = new Map<string, string>();
   let isInside = false;
@@ -142,7 +147,7 @@ async function hashFile(
   }
   const empty = range.init().digest('hex');
   for (const [name] of waiting) found.set(name, empty); // of no bytes, at the end
-  return { sha256: whole.digest('hex'), ranges: found };
+  return { sha256: whole.digest('hex'), ranges: Object.fromEntries(found) };
 }
 
 /** SHA-256 as core's Merkle trees take it. */

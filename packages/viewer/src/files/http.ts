@@ -53,6 +53,9 @@ export function httpFolder(
   };
 }
 
+/** A strong ETag that is an MD5 or SHA hash, as Hugging Face and object stores have them, is the content's. */
+const isContentTag = (tag: string): boolean => /^"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})"$/.test(tag);
+
 function factsIn(file: string, head: Response): Facts {
   if (head.status === 404 || head.status === 410) return 'absent';
   if (!head.ok) throw refused(file, head);
@@ -97,7 +100,9 @@ async function httpFile(
   return {
     name: url,
     path,
-    stamp: `${url} ${size} ${tag}`,
+    // By its content where the server says it: the same file of two models is then one.
+    stamp: isContentTag(tag) ? `${new URL(url).origin} ${size} ${tag}` : `${url} ${size} ${tag}`,
+    hasVersion: tag !== '',
     size,
     isLocal: false,
     held: (offset, bytes) => mirror?.held(offset, bytes) ?? 0,

@@ -12,6 +12,7 @@ import type { ByteOrigin, ModelPlace } from '../messages.js';
 import type { Cache } from './cache.js';
 import { type Fetch, httpFolder } from './http.js';
 import { filesFolder, handleFolder, localFile } from './local.js';
+import type { ModelFile } from './model-file.js';
 
 export interface PlacesOptions {
   /** The page's address: what paths of its own listing are relative to. */
@@ -21,13 +22,15 @@ export interface PlacesOptions {
   readonly cache?: Cache;
   readonly onBytes?: (origin: ByteOrigin, bytes: number) => void;
   readonly fetch?: Fetch;
+  /** Every file goes through it. */
+  readonly overhear?: (file: ModelFile) => ModelFile;
 }
 
 const HUB = 'https://huggingface.co';
 const isSingleFile = (path: string): boolean => /\.safetensors$/i.test(path);
 
 export async function openPlace(place: ModelPlace, options: PlacesOptions): Promise<ModelFolder> {
-  const { page, onBytes } = options;
+  const { page, onBytes, overhear = (file) => file } = options;
   const onRead = (bytes: number) => onBytes?.('disk', bytes);
   switch (place.type) {
     case 'pantry':
@@ -37,23 +40,35 @@ export async function openPlace(place: ModelPlace, options: PlacesOptions): Prom
     case 'hub':
       return openUrl(hubAddress(place.model), options);
     case 'directory':
-      return openModelFolder(handleFolder(place.handle, onRead));
+      return openModelFolder(heard(handleFolder(place.handle, onRead), options));
     case 'files':
-      return openModelFolder(filesFolder('dropped files', place.files, onRead));
-    case 'file':
+      return openModelFolder(heard(filesFolder('dropped files', place.files, onRead), options));
+    case 'file': {
       refuseOtherFiles(place.file.name);
-      return openSingleFile(async () => localFile(place.file, place.file.name, onRead));
+      const file = overhear(localFile(place.file, place.file.name, onRead));
+      return openSingleFile(async () => file);
+    }
   }
 }
 
-async function openUrl(url: URL, { page, token, cache, onBytes, fetch: ask }: PlacesOptions): Promise<ModelFolder> {
+/** The files of our folders are all ModelFiles. */
+const heard = (folder: Folder, { overhear }: PlacesOptions): Folder => ({
+  ...folder,
+  async open(path) {
+    const file = await folder.open(path);
+    return file && overhear ? overhear(file as ModelFile) : file;
+  },
+});
+
+async function openUrl(url: URL, options: PlacesOptions): Promise<ModelFolder> {
+  const { page, token, cache, onBytes, fetch: ask } = options;
   const own = new URL(page).origin;
   const request: Fetch = (address, init) => {
     const headers = new Headers(init.headers);
     if (token !== undefined && new URL(address).origin === own) headers.set('authorization', `Bearer ${token}`);
     return (ask ?? fetch)(address, { ...init, headers, credentials: 'omit' });
   };
-  const plain = (folder: string): Folder => httpFolder(folder, request, { cache, onBytes });
+  const plain = (folder: string): Folder => heard(httpFolder(folder, request, { cache, onBytes }), options);
   if (!isSingleFile(url.pathname)) return openModelFolder(plain(url.href));
   const at = url.href.lastIndexOf('/');
   const [folder, name] = [url.href.slice(0, at), decodeURIComponent(url.pathname.split('/').at(-1)!)];

@@ -1,9 +1,11 @@
 /** What a blend costs to load, from headers alone. */
 import { cookPart, type Gpu, type TensorInfo } from '@diffusion-soup/core';
 import type { Blend, Survey } from '../messages.js';
+import type { KnownHashes } from './known-hashes.js';
 import { type Library, WEIGHTED } from './library.js';
 import { fileBehind } from './model-file.js';
 import { openBlend } from './recipe.js';
+import { twinsIn } from './twins.js';
 
 /** Above this the page asks first. */
 const MUCH = 500e6;
@@ -13,12 +15,13 @@ const elements = ({ shape }: TensorInfo): number => shape.reduce((a, b) => a * b
 /** On the device matrices stay halves where the files have halves; vectors are f32. */
 const onDevice = (info: TensorInfo): number => elements(info) * (info.shape.length > 1 && info.dtype === 'F16' ? 2 : 4);
 
-export async function survey(gpu: Gpu, library: Library, blend: Blend): Promise<Survey> {
+export async function survey(gpu: Gpu, library: Library, hashes: KnownHashes, blend: Blend): Promise<Survey> {
   const recipe = await openBlend(library, blend);
+  const hashOf = await twinsIn(recipe, hashes);
   const sums = { bytes: 0, fromNetwork: 0, fromCache: 0, fromDisk: 0 };
   let [gpuLeast, residents] = [0, 0];
   for (const name of WEIGHTED) {
-    const part = await cookPart(gpu, recipe, name);
+    const part = await cookPart(gpu, recipe, name, { hashOf });
     if (!part) continue;
     try {
       const { ingredients } = part.blend;
