@@ -93,6 +93,20 @@ test('a slider that moves has coarse pictures, each finished, the newest value n
   expect(kitchen.state.value.doc.present).toEqual(doc); // all of the turning at once
 });
 
+test('a slider that is held still is drawn in full, and goes on being the same turn', async () => {
+  await answerSurvey(false);
+  kitchen.move({ type: 'weigh', name: 'noto', weight: '0.9', by: 'noto' });
+  await new Promise((resolve) => setTimeout(resolve, 450));
+  expect(kitchen.state.value.isMoving).toBe(false);
+  kitchen.move({ type: 'weigh', name: 'noto', weight: '0.8', by: 'noto' });
+  kitchen.settle();
+  kitchen.move({ type: 'weigh', name: 'noto', weight: '0.7', by: 'noto' });
+  kitchen.dispatch({ type: 'undo' });
+  expect(kitchen.state.value.doc.present.ingredients[0]!.weight).toBe('0.8');
+  kitchen.dispatch({ type: 'undo' });
+  expect(kitchen.state.value.doc.present).toEqual(doc);
+});
+
 test('after a failure nothing is drawn until the button, and nothing is lost', async () => {
   await answerSurvey(false);
   const { id } = drawings().at(-1)!;

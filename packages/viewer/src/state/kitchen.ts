@@ -15,7 +15,7 @@ export interface Engine {
   listen(hear: (event: EngineEvent) => void): void;
 }
 
-/** Milliseconds without a move until what was being turned counts as put down. */
+/** Milliseconds without a move until what is being turned counts as at rest, though it may still be held. */
 const REST = 400;
 
 export class Kitchen {
@@ -45,14 +45,14 @@ export class Kitchen {
   /** A control moves: coarse pictures until it rests. */
   readonly move = (action: Action): void => {
     clearTimeout(this.#rest);
-    this.#rest = setTimeout(this.settle, REST);
+    this.#rest = setTimeout(() => this.dispatch({ type: 'move', isMoving: false }), REST);
     this.dispatch({ type: 'move', isMoving: true }, action);
   };
 
-  /** It was let go. */
+  /** It was let go: all of it is undone at once. */
   readonly settle = (): void => {
     clearTimeout(this.#rest);
-    if (this.state.value.isMoving) this.dispatch({ type: 'move', isMoving: false });
+    this.dispatch({ type: 'let-go' });
   };
 
   /** The events of an order's own types, once it is done; rejects with the failure's sentence. */

@@ -25,7 +25,7 @@ export type Action =
   | { readonly type: 'engine'; readonly event: EngineEvent; readonly now: number }
   | { readonly type: 'work'; readonly work: Work }
   | { readonly type: 'move'; readonly isMoving: boolean }
-  | { readonly type: 'stop' | 'redraw' | 'released' | 'unpin' | 'pin' | 'close-sheet' }
+  | { readonly type: 'let-go' | 'stop' | 'redraw' | 'released' | 'unpin' | 'pin' | 'close-sheet' }
   | { readonly type: 'ask'; readonly question: Survey & { loadKey: string } }
   | { readonly type: 'allow'; readonly loadKey: string }
   | { readonly type: 'sheet'; readonly sheet: Sheet }
@@ -45,7 +45,9 @@ export function reduce(state: State, action: Action): State {
         ? { ...state, merging: action.work, merged: undefined }
         : { ...state, work: action.work };
     case 'move':
-      return { ...state, isMoving: action.isMoving, doc: action.isMoving ? state.doc : sealed(state.doc) };
+      return { ...state, isMoving: action.isMoving };
+    case 'let-go':
+      return { ...state, isMoving: false, doc: sealed(state.doc) };
     case 'stop':
       return { ...state, isStopped: true, sheet: undefined, question: undefined, said: 'Stopped.' };
     case 'redraw':
