@@ -1,5 +1,6 @@
 /** The page as it is built and as `soup view` serves it, in Chromium: one visit, from the first picture to the last. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,9 @@ import { openShelf } from '../../packages/cli/src/view/listing.ts';
 import { pageFiles } from '../../packages/cli/src/view/page.ts';
 import { startView, type View } from '../../packages/cli/src/view/server.ts';
 import { launchChromium } from '../support/browser.ts';
+import { soup } from '../support/cli.ts';
 import { PANTRY } from '../support/files.ts';
+import { largeEncoder } from './large-encoder.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 });
 
@@ -54,6 +57,11 @@ beforeAll(async () => {
       }
     };
     Reflect.deleteProperty(window, 'showSaveFilePicker'); // no dialog of the system's can be answered here
+    // Frames that took long, with the scripts that ran in them.
+    const slow: PerformanceEntry[] = [];
+    Object.assign(window, { slow });
+    const note = (list: PerformanceObserverEntryList) => slow.push(...list.getEntries().map((entry) => entry.toJSON()));
+    for (const type of ['longtask', 'long-animation-frame']) new PerformanceObserver(note).observe({ type });
   });
   page = await context.newPage();
   page.on('pageerror', (error) => complaints.push(error.message));
@@ -103,6 +111,18 @@ const pixels = () =>
 const farthest = (a: readonly number[], b: readonly number[]) =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
+async function drop(name: string, bytes: Buffer | string): Promise<void> {
+  const transfer = await page.evaluateHandle(
+    ([name, base64]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(atob(base64!), (c) => c.charCodeAt(0))], name!));
+      return data;
+    },
+    [name, Buffer.from(bytes).toString('base64')],
+  );
+  await page.dispatchEvent('main', 'drop', { dataTransfer: transfer });
+}
+
 async function findings(): Promise<string[]> {
   await page.evaluate(readFileSync(AXE, 'utf8')); // a script of ours in the page is refused by its policy
   const { violations } = await page.evaluate(() =>
@@ -110,6 +130,25 @@ async function findings(): Promise<string[]> {
   );
   const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
   return grave.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`)}`);
+}
+
+interface Slow {
+  readonly entryType: 'longtask' | 'long-animation-frame';
+  readonly startTime: number;
+  readonly duration: number;
+  readonly scripts?: readonly { readonly duration: number; readonly invoker: string; readonly sourceURL: string }[];
+}
+
+const now = () => page.evaluate(() => performance.now());
+
+/** Tasks of over 50 ms since a moment, and the scripts of ours in frames that took so long. */
+async function slowSince(since: number) {
+  const all = (await page.evaluate(() => (window as unknown as { slow: unknown[] }).slow)) as Slow[];
+  const late = all.filter(({ startTime }) => startTime >= since);
+  // What this file evaluates in the page has no address.
+  const scripts = late.flatMap(({ scripts = [] }) => scripts).filter(({ sourceURL }) => sourceURL.startsWith(origin));
+  const tasks = late.filter(({ entryType }) => entryType === 'longtask').map(({ duration }) => duration);
+  return { tasks, scripts: scripts.filter(({ duration }) => duration > 50) };
 }
 
 let first: { key: string; pixels: number[] };
@@ -125,9 +164,12 @@ test('a link is opened: its soup is drawn, and the token is gone from the addres
 });
 
 test('weights are turned by mouse, by keys and by numbers; the picture changes, and undo brings it back', async () => {
-  const box = (await slider('noto').boundingBox())!;
-  // One press: on a software GPU every value between would take its seconds.
-  await page.mouse.click(box.x + box.width * 0.1, box.y + box.height / 2);
+  const since = await now();
+  const { x, y, width, height } = (await slider('noto').boundingBox())!;
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(x + width * 0.1, y + height / 2, { steps: 20 });
+  await page.mouse.up();
   const second = await drawn(first.key);
   expect(farthest(await pixels(), first.pixels)).toBeGreaterThan(0);
   await slider('fluent').focus();
@@ -145,6 +187,11 @@ test('weights are turned by mouse, by keys and by numbers; the picture changes, 
     first.key,
   );
   expect(farthest(await pixels(), first.pixels)).toBe(0); // remembered, not drawn again
+
+  // A task may be the browser's own painting, which is on the processor here; a script is ours.
+  const { tasks, scripts } = await slowSince(since);
+  if (tasks.length > 0) console.log(`tasks of over 50 ms while weights were turned: ${tasks.join(', ')} ms`);
+  expect(scripts).toEqual([]);
 });
 
 test('the blend pad goes by keys, and the tetrahedron stands for four', async () => {
@@ -196,13 +243,7 @@ test('a picture is saved with what it was made of, and dropped on the page it is
   const png = readFileSync(await download.path());
   await button('Close').click();
   await page.getByRole('combobox', { name: 'Prompt' }).fill('rocket');
-  const transfer = await page.evaluateHandle((base64) => {
-    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-    const data = new DataTransfer();
-    data.items.add(new File([bytes], 'picture.png', { type: 'image/png' }));
-    return data;
-  }, png.toString('base64'));
-  await page.dispatchEvent('main', 'drop', { dataTransfer: transfer });
+  await drop('picture.png', png);
   await page.waitForFunction(
     (key) => document.querySelector<HTMLElement>('figure.stage')!.dataset.drawn === key,
     wanted,
@@ -210,6 +251,41 @@ test('a picture is saved with what it was made of, and dropped on the page it is
       timeout: 60_000,
     },
   );
+});
+
+test('a recipe is saved, dropped and merged: the download is what the command line writes', async () => {
+  await button('Save').click();
+  const [recipe] = await Promise.all([page.waitForEvent('download'), button('Recipe as YAML').click()]);
+  expect(recipe.suggestedFilename()).toBe('soup.yaml');
+  const yaml = readFileSync(await recipe.path(), 'utf8');
+  await button('Close').click();
+  const number = page.getByLabel('Weight of noto as a number');
+  await number.fill('0.25');
+  await number.press('Enter');
+  await page.getByRole('switch', { name: 'twemoji' }).click();
+  expect(await page.getByTestId('formula').textContent()).not.toBe('1/4 fluent + 1/2 noto + 1/4 twemoji');
+  await drop('soup.yaml', yaml);
+  await page.waitForFunction(
+    () => document.querySelector('[data-testid=formula]')!.textContent === '1/4 fluent + 1/2 noto + 1/4 twemoji',
+  );
+
+  const out = join(folder, 'soup.safetensors');
+  const file = join(folder, 'soup.yaml');
+  writeFileSync(file, yaml);
+  const written = await soup(['merge', file, '--out', out]);
+  expect(written).toMatchObject({ code: 0 });
+  const expected = createHash('sha256').update(readFileSync(out)).digest('hex');
+  await button('Save').click();
+  const [merged] = await Promise.all([
+    page.waitForEvent('download', { timeout: 120_000 }),
+    button('Merged model').click(),
+  ]);
+  expect(merged.suggestedFilename()).toBe('soup.safetensors');
+  const bytes = readFileSync(await merged.path());
+  expect(createHash('sha256').update(bytes).digest('hex')).toBe(expected);
+  expect(await page.getByTestId('hash').textContent()).toBe(expected);
+  await button('Close').click();
+  await drawn();
 });
 
 test.each(['light', 'dark'] as const)('axe finds nothing serious, %s', async (colorScheme) => {
@@ -236,6 +312,48 @@ test('without a network the page comes back, with its soup', async () => {
   await page.reload();
   expect(await drawn()).toBe(wanted);
   await context.setOffline(false);
+});
+
+test('before much is loaded the page asks, with what it costs; no loads nothing, yes goes on', async () => {
+  const { answer, bytes } = largeEncoder();
+  const cautious = await browser.newContext({ serviceWorkers: 'block' });
+  const other = await cautious.newPage();
+  const asked: string[] = [];
+  other.on('request', (request) => {
+    if (request.method() === 'GET' && request.url().endsWith('.safetensors')) asked.push(request.headers().range ?? '');
+  });
+  await cautious.route('**/models/base/text_encoder/*', answer);
+  await other.goto(`${origin}/${SOUP}&token=${TOKEN}`);
+  const dialog = other.getByRole('dialog', { name: /^Load / });
+  await dialog.waitFor({ timeout: 60_000 });
+  const facts = await dialog
+    .locator('dl > div')
+    .evaluateAll((rows) =>
+      Object.fromEntries(rows.map((row) => [...row.children].map(({ textContent }) => textContent))),
+    );
+  const said = (text: string) => {
+    const [, value] = /^([\d.]+) MiB$/.exec(text)!;
+    return Number(value) * 2 ** 20;
+  };
+  // Headers were read already: the first blocks of each file.
+  expect(Object.keys(facts)).toEqual(['From the network', 'From the cache', 'GPU memory', 'GPU memory, at the least']);
+  expect(said(facts['From the network']!)).toBeGreaterThan(bytes);
+  expect(said(facts['From the cache']!)).toBeGreaterThan(1e6);
+  const title = said((await dialog.getByRole('heading').textContent())!.replace(/Load |\?/g, ''));
+  expect(said(facts['From the network']!) + said(facts['From the cache']!)).toBeCloseTo(title, -7);
+  expect(said(facts['GPU memory']!)).toBeGreaterThan(said(facts['GPU memory, at the least']!));
+
+  const before = asked.length;
+  await dialog.getByRole('button', { name: 'Not now' }).click();
+  await other.waitForTimeout(1000);
+  expect(asked.length).toBe(before);
+  expect(await dialog.isVisible()).toBe(false);
+  await other.getByRole('button', { name: 'Draw', exact: true }).click();
+  await dialog.getByRole('button', { name: 'Load' }).click();
+  const deadline = Date.now() + 60_000;
+  while (asked.length < before + 3 && Date.now() < deadline) await other.waitForTimeout(100);
+  expect(asked.length).toBeGreaterThanOrEqual(before + 3);
+  await cautious.close();
 });
 
 test('nobody else was asked for anything', () => {

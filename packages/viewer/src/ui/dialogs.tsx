@@ -23,7 +23,7 @@ export function LoadQuestion() {
             <Fact name="From the cache" bytes={question.fromCache} />
             <Fact name="From this computer" bytes={question.fromDisk} />
             <Fact name="GPU memory" bytes={question.gpuResident} />
-            <Fact name="at the least" bytes={question.gpuLeast} />
+            <Fact name="GPU memory, at the least" bytes={question.gpuLeast} />
           </dl>
           <div class="row">
             <button type="button" onClick={() => answer(true)}>
