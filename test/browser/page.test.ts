@@ -302,8 +302,26 @@ test.each([
   expect(needed).toBeLessThanOrEqual(there!);
 });
 
-test('without a network the page comes back, with its soup', async () => {
+test('without a network the page comes back, with its soup, and with a folder that was picked', async () => {
   await page.setViewportSize({ width: 1280, height: 900 });
+  // No dialog of the system's can be answered: the folder is one of the private file system, with a handle like any other.
+  await page.evaluate(async () => {
+    const headers = { authorization: `Bearer ${sessionStorage.getItem('token')}` };
+    const root = await navigator.storage.getDirectory();
+    const mine = await root.getDirectoryHandle('mine', { create: true });
+    const unet = await mine.getDirectoryHandle('unet', { create: true });
+    for (const name of ['config.json', 'diffusion_pytorch_model.safetensors']) {
+      const { body } = await fetch(`models/ink/unet/${name}`, { headers });
+      await body!.pipeTo(await (await unet.getFileHandle(name, { create: true })).createWritable());
+    }
+    Object.assign(window, { showDirectoryPicker: async () => mine });
+  });
+  const drawing = await shown();
+  await page.locator('summary', { hasText: 'Add a model' }).click();
+  await button('Folder…').click();
+  await page.getByRole('switch', { name: 'mine' }).click();
+  await drawn();
+  expect(await shown()).toBe(drawing);
   await page.evaluate(async () => void (await navigator.serviceWorker.ready));
   await page.waitForTimeout(800); // the state is written half a second after the last change
   const wanted = await shown();
@@ -311,6 +329,8 @@ test('without a network the page comes back, with its soup', async () => {
   await context.setOffline(true);
   await page.reload();
   expect(await drawn()).toBe(wanted);
+  const mine = page.getByRole('switch', { name: 'mine' });
+  expect([await mine.isChecked(), await mine.isEnabled()]).toEqual([false, true]);
   await context.setOffline(false);
 });
 

@@ -69,7 +69,9 @@ export async function dropped(transfer: DataTransfer): Promise<Dropped> {
     if (folder && handle?.kind === 'directory')
       models.push({ type: 'directory', handle: handle as FileSystemDirectoryHandle });
     else if (folder && entries[i]) models.push(await filesOf(entries[i] as FileSystemDirectoryEntry));
-    else if (file && /\.safetensors$/i.test(file.name)) models.push({ type: 'file', file });
+    else if (file && /\.safetensors$/i.test(file.name)) {
+      models.push({ type: 'file', file, ...(handle?.kind === 'file' && { handle: handle as FileSystemFileHandle }) });
+    }
   }
   return { models, recipes: files.filter((file, i) => !isFolder[i] && isRecipe(file.name)) };
 }

@@ -26,9 +26,9 @@ function start(canvas: OffscreenCanvas | undefined): void {
 function keepState(): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   effect(() => {
-    const { doc, models } = kitchen.state.value;
+    const state = kitchen.state.value;
     clearTimeout(timer);
-    timer = setTimeout(() => save({ doc: doc.present, models }), 500);
+    timer = setTimeout(() => save(state), 500);
   });
   addEventListener('hashchange', () => {
     const linked = takeLinked();

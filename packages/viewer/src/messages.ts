@@ -15,7 +15,8 @@ export type ModelPlace =
   /** A model of Hugging Face: "owner/name". */
   | { readonly type: 'hub'; readonly model: string }
   | { readonly type: 'directory'; readonly handle: FileSystemDirectoryHandle }
-  | { readonly type: 'file'; readonly file: File }
+  /** `handle`: by which it can be opened again after a reload. */
+  | { readonly type: 'file'; readonly file: File; readonly handle?: FileSystemFileHandle }
   /** Files of one folder that were dropped or picked; paths use '/' and begin below the folder. */
   | { readonly type: 'files'; readonly files: readonly { readonly path: string; readonly file: File }[] };
 

@@ -1,11 +1,13 @@
 /** What the page begins with: what is beside it, what the address says, and what was there at the last visit. */
 import type { Listing, ModelReference, Restored } from './messages.js';
+import { browserHandles, type Closed, type Handle, pickedOf, reopened } from './picked.js';
 import { type Doc, EMPTY } from './state/document.js';
 import { parseFragment } from './state/fragment.js';
 import type { Ingredient } from './state/ingredients.js';
 import type { Kitchen } from './state/kitchen.js';
 import { firstDoc, parseListing, referencesOf } from './state/listing.js';
 import { restoredDoc } from './state/reducer.js';
+import type { State } from './state/state.js';
 
 const TOKEN = 'token';
 const SAVED = 'diffusion-soup';
@@ -60,12 +62,15 @@ export async function open(kitchen: Kitchen, token: string | undefined): Promise
   const listing = (await fetchListing(token)) ?? { models: [] };
   const saved = load();
   const listed = referencesOf(listing);
-  const models = [...listed, ...(saved?.models ?? []).filter(({ name }) => !listed.some((one) => one.name === name))];
+  const isFree = ({ name }: { name: string }) => !listed.some((one) => one.name === name);
+  const picked = await reopened((saved?.picked ?? []).filter(isFree), browserHandles);
+  const models = [...listed, ...(saved?.models ?? []).filter(isFree), ...picked.models];
   const { dispatch } = kitchen;
   const linked = takeLinked();
   const doc = docFrom(firstDoc(listing), models, saved?.doc);
   // What a link says is what there is to begin with: nothing else is drawn before, or undone to.
   dispatch({ type: 'begin', doc: linked ? restoredDoc(doc, linked, models) : doc, models });
+  if (picked.closed.length > 0) dispatch({ type: 'closed', closed: picked.closed });
   if (linked) tellUnknown(kitchen, linked);
   else if (listing.recipe) {
     const { name, text } = listing.recipe;
@@ -115,18 +120,32 @@ export async function restoreFile(kitchen: Kitchen, name: string, bytes: Uint8Ar
 interface Saved {
   readonly doc: Doc;
   readonly models: readonly ModelReference[];
+  /** Of this computer; their handles lie elsewhere. */
+  readonly picked?: readonly Closed[];
 }
 
-export function save({ doc, models }: { doc: Doc; models: readonly ModelReference[] }): void {
-  const named = models.filter(({ place }) => place.type === 'url' || place.type === 'hub');
-  keep(SAVED, JSON.stringify({ doc, models: named } satisfies Saved));
+let keptHandles: ReadonlyMap<string, Handle> = new Map();
+
+export function save(state: State): void {
+  const named = state.models.filter(({ place }) => place.type === 'url' || place.type === 'hub');
+  const picked = pickedOf(state);
+  const plain = picked.map(({ name, weight, on }) => ({ name, weight, on }));
+  keep(SAVED, JSON.stringify({ doc: state.doc.present, models: named, picked: plain } satisfies Saved));
+  const handles = new Map(picked.flatMap(({ name, handle }) => (handle ? [[name, handle] as const] : [])));
+  const isSame =
+    handles.size === keptHandles.size && [...handles].every(([name, one]) => keptHandles.get(name) === one);
+  if (isSame) return;
+  keptHandles = handles;
+  browserHandles.keep(handles).catch(() => {}); // then they are picked again
 }
 
 function load(): Saved | undefined {
   try {
-    const { doc, models } = JSON.parse(localStorage.getItem(SAVED) ?? '') as Saved;
+    const { doc, models, picked } = JSON.parse(localStorage.getItem(SAVED) ?? '') as Saved;
     const picture = { ...EMPTY.picture, ...doc.picture };
-    return Array.isArray(doc.ingredients) && Array.isArray(models) ? { doc: { ...doc, picture }, models } : undefined;
+    return Array.isArray(doc.ingredients) && Array.isArray(models)
+      ? { doc: { ...doc, picture }, models, picked: Array.isArray(picked) ? picked : [] }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 /** What each action does to the state. Pure: orders to the engine, files and storage are the kitchen's business. */
 import type { EngineEvent, ModelReference, PictureSettings, Restored, Survey } from '../messages.js';
+import type { Closed } from '../picked.js';
 import type { Doc } from './document.js';
 import { happened } from './happened.js';
 import { changed, historyOf, redone, sealed, undone } from './history.js';
@@ -29,6 +30,8 @@ export type Action =
   | { readonly type: 'ask'; readonly question: Survey & { loadKey: string } }
   | { readonly type: 'allow'; readonly loadKey: string }
   | { readonly type: 'sheet'; readonly sheet: Sheet }
+  | { readonly type: 'closed'; readonly closed: readonly Closed[] }
+  | { readonly type: 'reopen'; readonly models: readonly ModelReference[] }
   | { readonly type: 'notice'; readonly notice?: string }
   | { readonly type: 'fail'; readonly failure: Failure };
 
@@ -38,6 +41,10 @@ export function reduce(state: State, action: Action): State {
       return { ...state, doc: historyOf(action.doc), models: action.models };
     case 'add':
       return withModels(state, action.models);
+    case 'closed':
+      return { ...state, closed: action.closed };
+    case 'reopen':
+      return reopened(state, action.models);
     case 'engine':
       return happened(state, action.event, action.now);
     case 'work':
@@ -141,6 +148,18 @@ export function restoredDoc(doc: Doc, { portions, picture, base }: Restored, mod
     picture: { ...doc.picture, ...picture },
     ...(base !== undefined && isKnown(base) && { base }),
   };
+}
+
+/** As they were in the last visit. */
+function reopened(state: State, models: readonly ModelReference[]): State {
+  const added = withModels(state, models);
+  const before = (state.closed ?? []).filter(({ name }) => models.some((model) => model.name === name));
+  const ingredients = added.doc.present.ingredients.map((row) => {
+    const { weight, on } = before.find(({ name }) => name === row.name) ?? row;
+    return { ...row, weight, on };
+  });
+  const closed = state.closed?.filter((one) => !before.includes(one));
+  return { ...added, doc: changed(state.doc, { ...added.doc.present, ingredients }), closed };
 }
 
 function withModels(state: State, models: readonly ModelReference[]): State {

@@ -1,6 +1,7 @@
 /** Everything that is on the page. Views are functions of it, and the reducer is all that changes it. */
 import type { Image } from '@diffusion-soup/core';
 import type { FailureKind, KnownModel, ModelReference, Quality, Survey } from '../messages.js';
+import type { Closed } from '../picked.js';
 import { type Doc, EMPTY, keyOf } from './document.js';
 import { type History, historyOf } from './history.js';
 import type { Sheet } from './sheet.js';
@@ -66,6 +67,8 @@ export interface State {
   readonly pinned?: Doc;
   readonly sheet?: Sheet;
   readonly notice?: string;
+  /** Models on this computer that the last visit had, and this one cannot read as yet. */
+  readonly closed?: readonly Closed[];
   /** What a screen reader is told. */
   readonly said: string;
 }

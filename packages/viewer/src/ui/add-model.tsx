@@ -22,6 +22,14 @@ export function AddModel() {
   const [isWrong, setWrong] = useState(false);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
+  const pickFiles = async () => {
+    if (!('showOpenFilePicker' in window)) return files.current?.click();
+    const pick = window.showOpenFilePicker as (options: object) => Promise<FileSystemFileHandle[]>;
+    const types = [{ description: 'Models', accept: { 'application/octet-stream': ['.safetensors'] } }];
+    const handles = await pick({ multiple: true, types }).catch(() => []); // nothing was picked
+    const places = handles.map(async (handle) => ({ type: 'file', file: await handle.getFile(), handle }) as const);
+    addPlaces(kitchen, await Promise.all(places));
+  };
   const pickFolder = async () => {
     if (!('showDirectoryPicker' in window)) return folder.current?.click();
     const pick = window.showDirectoryPicker as () => Promise<FileSystemDirectoryHandle>;
@@ -46,7 +54,7 @@ export function AddModel() {
       </summary>
       <p class="faint">Your files stay on this computer: nothing is uploaded.</p>
       <div class="row">
-        <button type="button" class="quiet" onClick={() => files.current?.click()}>
+        <button type="button" class="quiet" onClick={pickFiles}>
           File…
         </button>
         <button type="button" class="quiet" onClick={pickFolder}>

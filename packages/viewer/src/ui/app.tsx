@@ -12,6 +12,7 @@ import { IconButton } from './fields.js';
 import { Icon, Logo } from './icons.js';
 import { IngredientsPanel } from './ingredients-panel.js';
 import { MachineLine } from './machine-line.js';
+import { PickedAgain } from './picked-again.js';
 import { Prompt } from './prompt.js';
 import { SaveMenu } from './save-menu.js';
 import { SettingsPanel } from './settings-panel.js';
@@ -28,6 +29,7 @@ export function App({ onCanvas }: { onCanvas: (canvas: OffscreenCanvas | undefin
         <div class="centre">
           <Stage onCanvas={onCanvas} />
           <FailurePanel />
+          <PickedAgain />
           <Prompt />
           <Strip />
         </div>
