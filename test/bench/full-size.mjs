@@ -1,7 +1,8 @@
 /**
- * Stable Diffusion 2.1 at its own size, with random weights: a step of the UNet, a decode, a large product. No files are
- * needed. Prints JSON, and with --profile where the time goes, kernel by kernel. With --tune best the fastest tiles are searched
- * for first, as `soup tune` does; --tune all prints what every tiling took.
+ * Stable Diffusion 2.1 at its own size, with random weights: a step of the UNet, a decode, a large product, other weights of
+ * four models, a picture. No files are needed but the pantry's tokenizer. Prints JSON, and with --profile where the time
+ * goes, kernel by kernel. With --tune best the fastest tiles are searched for first, as `soup tune` does; --tune all prints
+ * what every tiling took.
  *
  *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--tune best|all] [--no-matrix-units] [--precision f32|f16]
  */
@@ -14,6 +15,8 @@ import { productName } from '../../packages/core/dist/gpu/tuning.js';
 import {
   blendOf,
   encodeSafetensorsHeader,
+  generate,
+  loadModel,
   openSafetensors,
   parseUNetConfig,
   parseVaeConfig,
@@ -23,6 +26,7 @@ import { vaeDecoder } from '../../packages/core/dist/model/vae.js';
 import { matmul } from '../../packages/core/dist/ops/matmul.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
+import { randomModel, randomSource } from './full-model.mjs';
 import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
 
 const { values: options } = parseArgs({
@@ -35,36 +39,6 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '20' },
   },
 });
-
-/** Halves of the size that weights have, both signs, the same for every tensor: made as they are read. */
-function randomSource(/** @type {Uint8Array} */ header, /** @type {number} */ size) {
-  const pattern = new Uint16Array(1 << 20);
-  let state = 1;
-  for (let i = 0; i < pattern.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    // 2^-8 to 2^-5
-    pattern[i] = ((state >>> 16) & 0x83ff) | (0x1c00 + ((state >>> 8) % 3) * 0x400);
-  }
-  const bytes = new Uint8Array(pattern.buffer);
-  return {
-    name: 'random weights',
-    size,
-    async readInto(/** @type {Uint8Array} */ target, /** @type {number} */ offset) {
-      for (let at = 0; at < target.length; ) {
-        const from = offset + at;
-        if (from < header.length) {
-          const part = header.subarray(from, from + target.length - at);
-          target.set(part, at);
-          at += part.length;
-        } else {
-          const part = bytes.subarray((from - header.length) % bytes.length).subarray(0, target.length - at);
-          target.set(part, at);
-          at += part.length;
-        }
-      }
-    },
-  };
-}
 
 async function randomWeights(/** @type {import('../../packages/core/dist/index.js').TensorSpec[]} */ tensors) {
   const { header, size } = encodeSafetensorsHeader(tensors, { format: 'pt' });
@@ -193,6 +167,51 @@ async function product(gpu, /** @type {number} */ n, repeat = 20) {
   plan.destroy();
 }
 
+/** Other weights of four ingredients that are on the device, of which the first run also loads. */
+async function reblend(gpu) {
+  const ingredients = [];
+  for (const seed of [1, 2, 3, 4]) ingredients.push({ folder: await randomModel(seed), weight: 1 });
+  const loading = performance.now();
+  const model = await loadModel(gpu, ingredients, { residents: true });
+  const loadMs = performance.now() - loading;
+  const times = [];
+  for (let i = 0; i < Number(options.runs) + 3; i++) {
+    const begun = performance.now();
+    await model.reblend([1, 2, 3 + i, 4]);
+    if (i >= 3) times.push(performance.now() - begun);
+  }
+  const bytes = model.bytes * (ingredients.length + 1); // read, and written
+  const ms = median(times);
+  console.log(
+    JSON.stringify({
+      ...{ name: 're-blend of 4 models, resident', ms, fastestMs: Math.min(...times), bytes: model.bytes },
+      ...{ gbPerSecond: bytes / ms / 1e6, loadMs, loadGbPerSecond: (model.bytes * ingredients.length) / loadMs / 1e6 },
+    }),
+  );
+  await model.destroy();
+}
+
+/** Text to pixels, as `soup generate` draws it. */
+async function picture(gpu, steps = 50) {
+  const loading = performance.now();
+  const model = await loadModel(gpu, [{ folder: await randomModel(1), weight: 1 }]);
+  const loadMs = performance.now() - loading;
+  const times = [];
+  for (let i = 0; i < 4; i++) {
+    const begun = performance.now();
+    for await (const _ of generate(model, { prompt: 'a cat', seed: i, steps, width: 512, height: 512 }));
+    times.push(performance.now() - begun);
+  }
+  const [firstMs, ...rest] = times;
+  console.log(
+    JSON.stringify({
+      ...{ name: `picture, 512 px, ${steps} steps`, ms: median(rest), firstMs, loadMs, bytes: model.bytes },
+      loadGbPerSecond: model.bytes / loadMs / 1e6,
+    }),
+  );
+  await model.destroy();
+}
+
 const matrixUnits = options['no-matrix-units'] ? 'none' : undefined;
 const { gpu, adapter } = await openGpu({ precision: options.precision, matrixUnits });
 console.log(JSON.stringify({ adapter: adapterName(adapter), precision: gpu.precision, matrixUnits: gpu.matrixUnits }));
@@ -216,4 +235,6 @@ if (wants('vae')) {
   };
   await measure('VAE decode 512 px', gpu, build, { latents: [1, 64, 64, 4] }, 2515e9);
 }
+if (wants('re-blend')) await reblend(gpu);
+if (wants('picture')) await picture(gpu);
 process.exit(0);

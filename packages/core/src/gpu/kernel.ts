@@ -164,31 +164,55 @@ fn weight_vec(w: WeightVec) -> Vec { return Vec(w); }`,
 const codeOf = (source: KernelSource, variant: Variant): string =>
   prelude(source, variant) + unroll(source.code, { SUBGROUP: variant.subgroup ?? 1, ...variant.constants });
 
+/** What a pipeline is made from. */
+function describe({ device }: Gpu, name: ShaderName, variant: Variant, key: string) {
+  const source = kernelSource(name);
+  const layout = device.createBindGroupLayout({
+    label: name,
+    entries: source.bindings.map(({ type }, binding) => ({
+      binding,
+      visibility: COMPUTE_STAGE,
+      buffer: { type },
+    })),
+  });
+  const descriptor: GPUComputePipelineDescriptor = {
+    label: key,
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module: device.createShaderModule({ label: key, code: codeOf(source, variant) }), entryPoint: 'main' },
+  };
+  return { source, layout, descriptor };
+}
+
+const keyOf = (name: ShaderName, variant: Variant): string => `${name} ${JSON.stringify(variant)}`;
+
 /** The pipeline of a kernel in a variant, made once per device. */
 export function getPipeline(gpu: Gpu, name: ShaderName, variant: Variant = {}): Pipeline {
-  const key = `${name} ${JSON.stringify(variant)}`;
+  const key = keyOf(name, variant);
   let made = gpu.pipelines.get(key);
   if (!made) {
-    const source = kernelSource(name);
-    const { device } = gpu;
-    const layout = device.createBindGroupLayout({
-      label: name,
-      entries: source.bindings.map(({ type }, binding) => ({
-        binding,
-        visibility: COMPUTE_STAGE,
-        buffer: { type },
-      })),
-    });
-    const module = device.createShaderModule({ label: key, code: codeOf(source, variant) });
-    const pipeline = device.createComputePipeline({
-      label: key,
-      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: 'main' },
-    });
-    made = { name, source, pipeline, layout };
+    const { source, layout, descriptor } = describe(gpu, name, variant, key);
+    made = { name, source, pipeline: gpu.device.createComputePipeline(descriptor), layout };
     gpu.pipelines.set(key, made);
   }
   return made;
+}
+
+/**
+ * Makes pipelines that are not there yet, all at once: drivers compile on as many threads as they are asked on. What fails
+ * here is left to getPipeline, and fails there.
+ */
+export async function preparePipelines(
+  gpu: Gpu,
+  wanted: Iterable<{ readonly name: ShaderName; readonly variant: Variant }>,
+): Promise<void> {
+  const missing = new Map([...wanted].map((one) => [keyOf(one.name, one.variant), one]));
+  const made = [...missing].map(async ([key, { name, variant }]) => {
+    if (gpu.pipelines.has(key)) return;
+    const { source, layout, descriptor } = describe(gpu, name, variant, key);
+    const pipeline = await gpu.device.createComputePipelineAsync(descriptor).catch(() => undefined);
+    if (pipeline) gpu.pipelines.set(key, { name, source, pipeline, layout });
+  });
+  await gpu.settled(Promise.all(made), 'compiling shaders');
 }
 
 /** Compiles a kernel and reports what the compiler says, with the lines it speaks of. For tests and `doctor`. */

@@ -1,7 +1,7 @@
 /** Plans by shape: the next picture of the same size replays the plan of the last. */
 import type { Gpu } from './gpu.js';
 import type { Tensor } from './graph.js';
-import { type Arrays, createPlan, type Plan, type RunOptions, record } from './plan.js';
+import { type Arrays, compile, createPlan, type Plan, type RunOptions, record } from './plan.js';
 
 /** Plans kept; an old one is given up for a new one. */
 const MOST_PLANS = 4;
@@ -34,14 +34,13 @@ export function createPlanCache(
       const entries = Object.entries(inputs);
       const shapes = Object.fromEntries(entries.map(([name, { shape }]) => [name, shape]));
       const arrays: Arrays = Object.fromEntries(entries.map(([name, { data }]) => [name, data]));
-      const make = () =>
-        createPlan(
-          gpu,
-          record(gpu, shapes, (tensors) => forward(tensors, variant), wantsTap),
-          label,
-        );
+      const make = async () => {
+        const recording = record(gpu, shapes, (tensors) => forward(tensors, variant), wantsTap);
+        await compile(gpu, recording);
+        return createPlan(gpu, recording, label);
+      };
       if (wantsTap) {
-        const plan = make();
+        const plan = await make();
         try {
           return await plan.run(arrays, options);
         } finally {
@@ -56,7 +55,7 @@ export function createPlanCache(
           old.destroy();
           plans.delete(oldest);
         }
-        plan = make();
+        plan = await make();
       }
       plans.delete(key); // so that the order is that of the last use
       plans.set(key, plan);

@@ -10,6 +10,7 @@ import type { Gpu } from './gpu.js';
 import {
   cast,
   createGraph,
+  type Dispatch,
   elementCount,
   type Graph,
   type Node,
@@ -18,7 +19,7 @@ import {
   show,
   type Tensor,
 } from './graph.js';
-import { getPipeline, packParams } from './kernel.js';
+import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
 export type Arrays = Readonly<Record<string, Float32Array<ArrayBufferLike>>>;
@@ -108,6 +109,16 @@ function lifetimes({ graph, outputs }: Recording): { node: Node; dying: Storage[
   return graph.nodes.map((node) => ({ node, dying: dying.get(node) ?? [] }));
 }
 
+/** What of a kernel a node wants. */
+const variantOf = (node: Node, { variant }: Dispatch): Variant => ({ ...variant, types: typesOf(node) });
+
+/** Compiles what a recording needs; a plan can be made without, but compiles one after the other. */
+export const compile = (gpu: Gpu, { graph }: Recording): Promise<void> =>
+  preparePipelines(
+    gpu,
+    graph.nodes.map((node) => ({ name: node.kernel, variant: variantOf(node, node.dispatch(node)) })),
+  );
+
 /** Makes a recording runnable: buffers, parameters, pipelines, bind groups. */
 export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan {
   const { graph, inputs, outputs } = recording;
@@ -132,8 +143,9 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     const params = makeOwn(Math.max(1, graph.nodes.length) * PARAMS_PITCH, UNIFORM | COPY_DST, 'parameters');
     const packed = new ArrayBuffer(params.size);
     const steps = graph.nodes.map((node, i) => {
-      const { variant, params: values, workgroups } = node.dispatch(node);
-      const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, { ...variant, types: typesOf(node) });
+      const wanted = node.dispatch(node);
+      const { params: values, workgroups } = wanted;
+      const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variantOf(node, wanted));
       packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
       const entries = source.bindings.map(({ name: role, type }, binding): GPUBindGroupEntry => {
         if (type === 'uniform') {

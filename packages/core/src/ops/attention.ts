@@ -11,6 +11,8 @@ const WORKGROUP = 64;
 /** Queries of a thread where lanes share, and vectors of all its queries: of 40 channels four, of 160 one. */
 const MOST_QUERIES = 4;
 const MOST_VECTORS = 40;
+/** Multiplications of a head's scores from which several queries are worth it: such kernels take seconds more to compile. */
+const MUCH = 2 ** 24;
 /** Keys looked at between two corrections of the running maximum: as many as the widest subgroup that shares. */
 const KEYS = 8;
 
@@ -31,16 +33,19 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   }
   const headWidth = channels / heads;
   const scale = 1 / Math.sqrt(headWidth);
+  const graph = graphOf(q);
   if (headWidth > WIDEST_IN_REGISTERS && !causal) return wideAttention(q, k, v, heads);
 
-  const graph = graphOf(q);
   const onMatrixUnits = causal ? undefined : tensorAttention(q, k, v, heads);
   if (onMatrixUnits) return onMatrixUnits;
 
   const width = headWidth % 4 === 0 ? 4 : 1;
   const HEAD_VECS = headWidth / width;
   const { subgroup } = graph.gpu;
-  const tile = subgroup > 1 ? narrowTile(subgroup, HEAD_VECS, queries) : { WORKGROUP, QUERIES: 1, KEYS };
+  const tile =
+    subgroup > 1
+      ? narrowTile(subgroup, HEAD_VECS, queries, queries * keys * headWidth)
+      : { WORKGROUP, QUERIES: 1, KEYS };
   return call(graph, {
     kernel: 'attention',
     inputs: { q, k, v },
@@ -61,8 +66,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
  * Where lanes share what they read, as on processors, a workgroup is one subgroup, and a thread has several queries: what it
  * was handed serves all of them. Longer heads leave room for fewer.
  */
-function narrowTile(subgroup: number, headVecs: number, queries: number) {
-  const most = Math.min(MOST_QUERIES, Math.floor(MOST_VECTORS / headVecs), Math.ceil(queries / subgroup));
+function narrowTile(subgroup: number, headVecs: number, queries: number, work: number) {
+  const most = Math.min(
+    work < MUCH ? 1 : MOST_QUERIES,
+    Math.floor(MOST_VECTORS / headVecs),
+    Math.ceil(queries / subgroup),
+  );
   return { WORKGROUP: subgroup, QUERIES: Math.max(1, most), KEYS: Math.max(KEYS, subgroup) };
 }
 

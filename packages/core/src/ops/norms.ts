@@ -77,8 +77,8 @@ function wholeGroupNorm(
   const workgroup = lanes > WORKGROUP / 4 ? 2 ** Math.floor(Math.log2(most)) : WORKGROUP;
   if ((pixels * channels) / groups > WHOLE_VALUES || channels / groups / width > workgroup) return undefined;
   const held = Math.ceil(pixels / Math.floor(workgroup / (channels / groups / width)));
-  // In steps, so that there are few kernels to compile.
-  const HELD = Math.min(MOST_HELD / width, Math.ceil(held / 4) * 4);
+  // In steps, so that there are few kernels to compile; processors have few registers, and take long to compile.
+  const HELD = workgroup > WORKGROUP ? Math.min(MOST_HELD / width, Math.ceil(held / 4) * 4) : 4;
   return call(graph, {
     kernel: 'group-norm-whole',
     inputs: { x, gamma, beta },
