@@ -5,6 +5,7 @@ import './styles/tokens.css';
 import './styles/layout.css';
 import './styles/controls.css';
 import './styles/panels.css';
+import './styles/space.css';
 import { startEngine } from './engine-client.js';
 import { releaseWhenHidden } from './leaving.js';
 import { open, pageAddress, restoreInto, save, takeLinked, takeToken } from './opening.js';

@@ -150,7 +150,17 @@ export class GpuStove implements Stove {
     const { key, blend, quality, previewEvery } = order;
     const recipe = await this.#files.openBlend(blend);
     const hashesOf = this.#files.hashesOf;
-    const model = await pot.cook(recipe, { signal, hashesOf, onProgress: tellLoading(tell, () => this.#origin) });
+    const onProgress = tellLoading(tell, () => this.#origin);
+    let hasRead = false;
+    const model = await pot.cook(recipe, {
+      signal,
+      hashesOf,
+      onProgress: (...progress) => {
+        hasRead = true;
+        onProgress(...progress);
+      },
+    });
+    if (hasRead) tell({ type: 'cache', ...(await this.#files.cache.info()) });
     let isPainted = false;
     const onDecoded: GenerateRequest['onDecoded'] = (picture) => {
       // By now something else may be shown.

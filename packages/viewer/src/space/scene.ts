@@ -72,7 +72,7 @@ export async function openScene(canvas: HTMLCanvasElement, onLost: () => void): 
       const made = state.made.slice(-MOST_PICTURES);
       const palette = coloursOf(canvas);
       const flat = flatShapes(state, palette);
-      const hung = made.map(({ weights }) => shape(toPoint(weights, TETRAHEDRON), 0.13, PICTURE, [0, 0, 0, 1]));
+      const hung = made.map(({ weights }) => shape(toPoint(weights, TETRAHEDRON), 0.14, PICTURE, palette.ink));
       device.queue.writeBuffer(shapes, 0, new Float32Array([...flat, ...hung].flat()));
       const encoder = device.createCommandEncoder({ label: 'space' });
       const attachment = { view: context.getCurrentTexture().createView(), loadOp: 'clear', storeOp: 'store' } as const;
@@ -124,9 +124,9 @@ interface Palette {
 
 function flatShapes({ weights, hues }: SceneState, { ink, ground, hues: all }: Palette): number[][] {
   const here = toPoint(weights, TETRAHEDRON);
-  const faint = [...ink.slice(0, 3), 0.28];
+  const faint = [...ink.slice(0, 3), 0.5];
   return [
-    ...EDGES.map(([a, b]) => shape(TETRAHEDRON[a]!, 0.008, LINE, faint, TETRAHEDRON[b])),
+    ...EDGES.map(([a, b]) => shape(TETRAHEDRON[a]!, 0.011, LINE, faint, TETRAHEDRON[b])),
     ...hues.map((hue, i) =>
       shape(here, 0.005 + weights[i]! * 0.03, LINE, [...all[hue]!.slice(0, 3), 0.7], TETRAHEDRON[i]),
     ),

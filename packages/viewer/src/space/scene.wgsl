@@ -46,7 +46,11 @@ fn paint(corner: Corner) -> @location(0) vec4f {
     let box = abs(corner.at) - 0.8;
     cover = 1.0 - smoothstep(0.2 - 2 * size.x, 0.2, length(max(box, vec2f(0))));
   }
-  let colour = select(corner.colour.rgb, pixel.rgb, corner.kind == 2);
+  // A picture has a rim, or a white one would be lost on a white page.
+  let over = abs(corner.at) - 0.8;
+  let edge = length(max(over, vec2f(0))) + min(max(over.x, over.y), 0);
+  let rim = smoothstep(0.2 - 3.5 * size.x, 0.2 - 2.5 * size.x, edge) * 0.5;
+  let colour = select(corner.colour.rgb, mix(pixel.rgb, corner.colour.rgb, rim), corner.kind == 2);
   let alpha = corner.colour.a * cover;
   return vec4f(colour * alpha, alpha);
 }

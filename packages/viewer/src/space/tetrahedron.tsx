@@ -53,21 +53,28 @@ export function Tetrahedron({ corners, weights, onPlace, onRest }: SpaceProps) {
         <p class="faint">The space is drawn with WebGPU, which this browser lacks. These sliders go the same ways.</p>
       )}
       {!missing && (
-        // biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: a slider in three dimensions has no element
-        <canvas
-          ref={canvas}
-          class="space-canvas"
-          tabIndex={0}
-          role="application"
-          aria-roledescription="blend space"
-          aria-label={`Blend of ${corners.map(({ name }) => name).join(', ')}: ${spoken(corners, weights)}. Arrow keys move it, with Shift they turn the space, 1 to 4 pull towards a corner.`}
-          {...{ onPointerDown, onPointerMove, onKeyDown }}
-          onPointerUp={() => {
-            held.current = undefined;
-            onRest();
-          }}
-          onKeyUp={onRest}
-        />
+        <div class="space-frame">
+          {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: a slider in three dimensions has no element */}
+          <canvas
+            ref={canvas}
+            class="space-canvas"
+            tabIndex={0}
+            role="application"
+            aria-roledescription="blend space"
+            aria-label={`Blend of ${corners.map(({ name }) => name).join(', ')}: ${spoken(corners, weights)}. Arrow keys move it, with Shift they turn the space, 1 to 4 pull towards a corner.`}
+            {...{ onPointerDown, onPointerMove, onKeyDown }}
+            onPointerUp={() => {
+              held.current = undefined;
+              onRest();
+            }}
+            onKeyUp={onRest}
+          />
+          {corners.map(({ name }, i) => (
+            <span key={name} class="corner-name" aria-hidden="true" style={cornerStyle(orbit, i)}>
+              {name}
+            </span>
+          ))}
+        </div>
       )}
       <ul class="plain pulls">
         {corners.map(({ name, hue }, i) => (
@@ -87,6 +94,14 @@ export function Tetrahedron({ corners, weights, onPlace, onRest }: SpaceProps) {
       </ul>
     </div>
   );
+}
+
+/** In parts of the canvas, whose shape the style sheet says. */
+function cornerStyle(orbit: Orbit, corner: number) {
+  const [width, height] = [115, 100];
+  const alone = [0, 0, 0, 0].map((_, i) => (i === corner ? 1 : 0));
+  const [x, y] = placeOnScreen(orbit, alone, { width, height });
+  return { left: `${(x / width) * 100}%`, top: `${(y / height) * 100}%` };
 }
 
 /** The space has a small device of its own, which goes while the page is hidden. */

@@ -37,7 +37,7 @@ export const sweepOf = (doc: Doc, [a, b]: readonly string[], count: number): She
 
 /** To the right from a to b, downwards ever more of c. */
 export const gridOf = (doc: Doc, [a, b, c]: readonly string[], count: number): Sheet => ({
-  title: `right: ${a} to ${b}, down: more ${c}`,
+  title: `${a} to ${b} from left to right, more ${c} downwards`,
   columns: count,
   cells: steps(count).flatMap((down) =>
     steps(count).map((right) => ({

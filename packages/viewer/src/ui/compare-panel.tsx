@@ -85,6 +85,7 @@ export function ComparePanel() {
           </button>
         )}
       </div>
+      {sheet && <p class="faint sheet-title">{sheet.title}</p>}
       {sheet && (
         <fieldset class="sheet" aria-label={sheet.title} style={{ '--columns': sheet.columns }}>
           {sheet.cells.map(({ label, doc: cell }) => {
