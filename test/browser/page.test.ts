@@ -224,7 +224,9 @@ test('a lost device is told in a sentence, and one click goes on', async () => {
   // Within a drawing a loss is told; just before one it is mended by itself.
   await page.waitForFunction((old) => {
     const { drawn, quality } = document.querySelector<HTMLElement>('figure.stage')!.dataset;
-    return document.querySelector('[role=alert]') || (drawn !== undefined && drawn !== old && quality === 'full');
+    // Until it is drawn, or fails, another picture is shown: the newest there is.
+    const isIdle = document.querySelector<HTMLElement>('.track')!.dataset.busy === 'false';
+    return document.querySelector('[role=alert]') || (isIdle && drawn !== old && quality === 'full');
   }, before);
   if (await failure.count()) {
     expect(await failure.textContent()).toMatch(/^The browser lost the graphics card/);
