@@ -11,12 +11,13 @@
 //   trouble  the first piece with an infinity or a NaN, and the first whose result is too large for its type
 //   y        PACKED: two 16-bit numbers in a word. SUMS: the sum itself, Σ p_i * ingredient_i / 2^-24, in SUMS words.
 //            Else an f32 each.
-//            width > 0: (taps * channels / width, all_rows, width), as matmul.wgsl and conv2d.wgsl read weights
-//            width = 0: the file's order, from element `first` on
+//            LAYOUT > 0: (taps * channels / LAYOUT, all_rows, LAYOUT), as matmul.wgsl and conv2d.wgsl read weights
+//            LAYOUT = 0: the file's order, from element `first` on
 //
 // Uses exact-sum.wgsl.
 //
-// One thread makes one word of y, or one sum. What is not finite: infinity, or NaN where
+// One thread makes one word of y, or one sum; with a LAYOUT, y of the grid is the vector of channels, so that no thread has
+// to divide for its place. What is not finite: infinity, or NaN where
 // signs differ or a NaN is among the terms. Zero is +0, but in a soup of one (`keep_zero_sign`), which is a copy: a sum
 // from which an ingredient is taken away again could not know the signs of zeros.
 
@@ -30,7 +31,6 @@ struct Params {
   rows: u32,
   channels: u32,
   taps: u32,
-  width: u32,
   first: u32,
   all_rows: u32,
   keep_zero_sign: u32,
@@ -43,6 +43,12 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  if (LAYOUT > 0) {
+    if (id.x < params.threads) {
+      store_in_layout(id.x, id.y);
+    }
+    return;
+  }
   let thread = id.y * groups.x * 64 + id.x;
   if (thread >= params.threads) {
     return;
@@ -50,34 +56,33 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (SUMS > 0) {
     store_sum(thread);
   } else if (PACKED) {
-    let low = place(thread * 2);
-    let high = place(thread * 2 + 1);
-    y[low.y / 2] = average_pair(low.x, high.x);
+    y[params.first / 2 + thread] = average_pair(thread * 2, thread * 2 + 1);
   } else {
-    let at = place(thread);
-    if (HALVES) {
-      y[at.y] = widened(average_pair(at.x, at.x) & 0xffff);
-    } else {
-      y[at.y] = widened(average(at.x));
-    }
+    y[params.first + thread] = average_word(thread);
   }
 }
 
-// Of the i-th element of this batch in the order of y: where it is in the file's rows, and where it goes in y.
-fn place(i: u32) -> vec2u {
-  if (params.width == 0) {
-    return vec2u(i, params.first + i);
+// The word `thread` of a vector: all rows of LAYOUT channels at one tap.
+fn store_in_layout(thread: u32, vector: u32) {
+  let width = max(LAYOUT, 1); // where it is 0 nobody comes here, but the compiler does
+  let i = select(thread, thread * 2, PACKED);
+  let row = i / width;
+  let tap = vector * width / params.channels;
+  let channel = vector * width - tap * params.channels + i % width;
+  let file_at = (row * params.channels + channel) * params.taps + tap;
+  let at = (vector * params.all_rows + params.first) * width + i;
+  if (PACKED) {
+    y[at / 2] = average_pair(file_at, file_at + params.taps);
+  } else {
+    y[at] = average_word(file_at);
   }
-  let lane = i % params.width;
-  let row = i / params.width % params.rows;
-  let vector = i / params.width / params.rows;
-  let inner = vector * params.width + lane;
-  let tap = inner / params.channels;
-  let channel = inner % params.channels;
-  return vec2u(
-    (row * params.channels + channel) * params.taps + tap,
-    (vector * params.all_rows + params.first + row) * params.width + lane,
-  );
+}
+
+fn average_word(element: u32) -> u32 {
+  if (HALVES) {
+    return widened(average_pair(element, element) & 0xffff);
+  }
+  return widened(average(element));
 }
 
 // Two averages in a word. The second one of an odd count's last word is whatever lies there, and nobody's.

@@ -32,7 +32,9 @@ const averages: Variant[] = (
     [false, 2, true, 0],
     [false, 2, false, 0],
   ] as const
-).map(([HALVES, RESULT, PACKED, SUMS]) => ({ constants: { HALVES, RESULT, PACKED, SUMS } }));
+).flatMap(([HALVES, RESULT, PACKED, SUMS]) =>
+  (SUMS > 0 ? [0] : [0, 1, 4, 32]).map((LAYOUT) => ({ constants: { HALVES, RESULT, PACKED, SUMS, LAYOUT } })),
+);
 
 /** The variants that the ops ask for, for one storage type of activations. */
 function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {

@@ -48,16 +48,16 @@ export function encodeAverage(
   { index, slot, packed }: { readonly index: number; readonly slot: number; readonly packed: ArrayBuffer },
   groupFor: (pipeline: Pipeline) => GPUBindGroup,
 ): void {
-  const { pipeline, threads } = kernelOf(gpu, dispatch);
+  const { pipeline, threads, workgroups } = kernelOf(gpu, dispatch);
   const view = new DataView(packed, slot * PARAMS_PITCH, PARAMS_PITCH);
   packParams(pipeline.source, { ...paramsOf(dispatch), threads, piece: index }, view);
   pass.setPipeline(pipeline.pipeline);
   pass.setBindGroup(0, groupFor(pipeline));
-  pass.dispatchWorkgroups(...spread(threads, 64));
+  pass.dispatchWorkgroups(...workgroups);
 }
 
 function kernelOf(gpu: Gpu, { pieces, elements }: Dispatch) {
-  const { average, packed, sums = 0 } = pieces[0]!;
+  const { average, packed, width, rows, channels, taps, sums = 0 } = pieces[0]!;
   const isSum = average.terms.some(({ info }) => info.dtype === 'I32' || info.dtype === 'I64');
   const halves = average.result === 'F16' && average.terms.every(({ info }) => info.dtype === 'F16');
   const constants = {
@@ -65,11 +65,15 @@ function kernelOf(gpu: Gpu, { pieces, elements }: Dispatch) {
     RESULT: FORMATS[average.result],
     PACKED: packed,
     SUMS: sums,
+    LAYOUT: width,
   };
-  return {
-    pipeline: getPipeline(gpu, 'average', { constants }),
-    threads: packed && sums === 0 ? Math.ceil(elements / 2) : elements,
-  };
+  const pipeline = getPipeline(gpu, 'average', { constants });
+  if (width > 0) {
+    const threads = packed ? (rows * width) / 2 : rows * width;
+    return { pipeline, threads, workgroups: [Math.ceil(threads / 64), (channels * taps) / width] as const };
+  }
+  const threads = packed && sums === 0 ? Math.ceil(elements / 2) : elements;
+  return { pipeline, threads, workgroups: spread(threads, 64) };
 }
 
 function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
@@ -84,7 +88,6 @@ function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
     ingredients: average.terms.length,
     q: average.q,
     largest_exponent: largestExponent(average.terms),
-    width,
     first,
     all_rows: allRows,
     keep_zero_sign: average.keepZeroSign ? 1 : 0,

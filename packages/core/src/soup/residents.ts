@@ -47,6 +47,12 @@ export interface ResidentsOptions {
 /** However large the budget is: where nobody set one, pictures need room too. */
 const MOST_BYTES = 8 * 2 ** 30;
 
+/**
+ * Dispatches that write to the same buffer wait for one another, and every average may have trouble to tell: so they take
+ * turns with as many buffers for it.
+ */
+const TROUBLES = 32;
+
 interface Place {
   /** With every term that its averages may have, of any weight. */
   readonly piece: Piece;
@@ -74,7 +80,7 @@ export async function createResidents(
   const limit = Math.min(STAGING_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
   const batches = batchesOf(pieces, limit).map((batch) => ({ batch: layOut(batch), pieces: batch }));
   const sizeOf = ({ batch, pieces }: (typeof batches)[number]) => align4(batch.bytes) + pieces.length * PARAMS_PITCH;
-  const bytes = batches.reduce((sum, batch) => sum + sizeOf(batch), 2 * TROUBLE_BYTES);
+  const bytes = batches.reduce((sum, batch) => sum + sizeOf(batch), 2 * TROUBLES * TROUBLE_BYTES);
   const total = batches.reduce((sum, { batch }) => sum + batch.bytes, 0);
   // What is only an offer of others, residents among them, is left to them.
   if (bytes > Math.min(gpu.memory.budget - gpu.memory.used, MOST_BYTES)) return undefined;
@@ -90,8 +96,10 @@ export async function createResidents(
     for (const buffer of made.splice(0)) gpu.destroyBuffer(buffer);
   };
   try {
-    const trouble = make(TROUBLE_BYTES, Usage.STORAGE | Usage.COPY_SRC | Usage.COPY_DST, 'averaging trouble');
-    const readback = make(TROUBLE_BYTES, Usage.MAP_READ | Usage.COPY_DST, 'averaging trouble, back');
+    const troubles = Array.from({ length: TROUBLES }, () =>
+      make(TROUBLE_BYTES, Usage.STORAGE | Usage.COPY_SRC | Usage.COPY_DST, 'averaging trouble'),
+    );
+    const readback = make(TROUBLES * TROUBLE_BYTES, Usage.MAP_READ | Usage.COPY_DST, 'averaging trouble, back');
     let done = 0;
     let copied: Promise<unknown> = Promise.resolve();
     for (const { batch, pieces } of batches) {
@@ -123,7 +131,7 @@ export async function createResidents(
         const here = byTarget.get(target)?.average.terms;
         return here !== undefined && terms.every(({ info }) => here.some((term) => term.info === info));
       },
-      average: (averageFor) => averageAll(gpu, chunks, { trouble, readback }, averageFor),
+      average: (averageFor) => averageAll(gpu, chunks, { troubles, readback }, averageFor),
       destroy,
     };
   } catch (error) {
@@ -154,7 +162,7 @@ async function createMapped(gpu: Gpu, size: number, label: string): Promise<GPUB
 async function averageAll(
   gpu: Gpu,
   chunks: readonly Chunk[],
-  { trouble, readback }: { readonly trouble: GPUBuffer; readonly readback: GPUBuffer },
+  { troubles, readback }: { readonly troubles: readonly GPUBuffer[]; readonly readback: GPUBuffer },
   averageFor: (target: GPUBuffer) => Average | undefined,
 ): Promise<void> {
   const { queue } = gpu.device;
@@ -173,7 +181,7 @@ async function averageAll(
     const packed = new ArrayBuffer(chunk.places.length * PARAMS_PITCH);
     wanted.forEach(({ place, slot, dispatch }, i) => {
       encodeAverage(gpu, pass, dispatch, { index: all.length + i, slot, packed }, (pipeline) =>
-        boundTo(gpu, pipeline, { ...chunk, trouble }, place, slot),
+        boundTo(gpu, pipeline, { ...chunk, trouble: troubles[slot % TROUBLES]! }, place, slot),
       );
     });
     queue.writeBuffer(chunk.input, 0, table);
@@ -181,12 +189,15 @@ async function averageAll(
     all.push(...dispatches);
   }
   pass.end();
-  encoder.copyBufferToBuffer(trouble, 0, readback, 0, TROUBLE_BYTES);
-  queue.writeBuffer(trouble, 0, Uint32Array.of(NO_TROUBLE, NO_TROUBLE));
+  for (const [i, trouble] of troubles.entries()) {
+    encoder.copyBufferToBuffer(trouble, 0, readback, i * TROUBLE_BYTES, TROUBLE_BYTES);
+    queue.writeBuffer(trouble, 0, Uint32Array.of(NO_TROUBLE, NO_TROUBLE));
+  }
   queue.submit([encoder.finish()]);
   await gpu.settled(readback.mapAsync(MapMode.READ), 'averaging weights');
-  const [special, large] = new Uint32Array(readback.getMappedRange().slice(0));
+  const told = new Uint32Array(readback.getMappedRange().slice(0));
   readback.unmap();
+  const [special, large] = [0, 1].map((kind) => Math.min(...told.filter((_, i) => i % 2 === kind)));
   await refuse(all, special!, 'special');
   await refuse(all, large!, 'large');
 }
