@@ -85,7 +85,7 @@ test('it starts, and says what it found', async () => {
 test('a picture is that of Node, and on the canvas', async () => {
   const events = await draw('even', { noto: 1, ink: 1 }, 2, 1);
   expect(types(events).at(-1)).toBe('done');
-  expect(new Set(types(events))).toEqual(new Set(['loading', 'step', 'image', 'memory', 'done']));
+  expect(new Set(types(events))).toEqual(new Set(['loading', 'cache', 'step', 'image', 'memory', 'done']));
   const parts = events.flatMap((event) =>
     event.type === 'loading' && event.bytes === event.total ? [event.part] : [],
   );

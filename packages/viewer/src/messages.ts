@@ -232,7 +232,7 @@ export type EngineEvent =
     }
   | { readonly type: 'picture-file'; readonly id: number; readonly png: Uint8Array<ArrayBuffer> }
   | { readonly type: 'restored'; readonly id: number; readonly restored: Restored }
-  /** Bytes; the quota is what the browser grants to the whole origin. */
+  /** Bytes, asked for or after a drawing has read files; the quota is what the browser grants to the whole origin. */
   | { readonly type: 'cache'; readonly id: number; readonly used: number; readonly quota: number }
   /** GPU memory in bytes, after every order that may have changed it. */
   | { readonly type: 'memory'; readonly id: number; readonly used: number; readonly peak: number }
