@@ -329,6 +329,10 @@ test('without a network the page comes back, with its soup, and with a folder th
   const wanted = await shown();
   expect(complaints).toEqual([]);
   await context.setOffline(true);
+  // A page that is reloaded, or a tab that crashes, may have no time to put anything away.
+  await page.evaluate(() => {
+    for (const engine of (window as unknown as { engines: Worker[] }).engines) engine.terminate();
+  });
   await page.reload();
   expect(await drawn()).toBe(wanted);
   const mine = page.getByRole('switch', { name: 'mine' });
