@@ -1,6 +1,7 @@
 /**
  * What a long batch keeps in memory: pictures of two soups by the real engine, and every so many of them the process, its
  * heap and what is allocated on the GPU. node --expose-gc test/bench/batch-memory.mjs [--count 500] [--every 50] [--size 32]
+ * [--format webp]: PNGs are made in a thread, whose garbage counts here until that thread collects it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,10 +20,19 @@ import {
 
 const text = /** @type {const} */ ({ type: 'string' });
 const { values } = parseArgs({
-  options: { count: text, every: text, size: text, steps: text, guidance: text, json: { type: 'boolean' } },
+  options: {
+    count: text,
+    every: text,
+    size: text,
+    steps: text,
+    guidance: text,
+    format: text,
+    json: { type: 'boolean' },
+  },
 });
 const [count, every] = [Number(values.count ?? 500), Number(values.every ?? 50)];
 const { size = '32', steps = '1', guidance = '7', json = false } = values;
+const format = values.format === 'webp' ? 'webp' : 'png';
 // Weights that change as well: from one soup to the next the engine blends anew.
 const model = ['noto', 'noto+ink', 'noto:2+ink:1', 'noto:1+ink:2'];
 const manifest = {
@@ -39,7 +49,7 @@ const opened = await openGpu();
 const engine = await gpuEngine({ open: async () => opened, output });
 const batch = await prepareBatch({
   items: (await expand(readManifest(JSON.stringify(manifest), 'manifest'))).slice(0, count),
-  ...{ engine, soupOf: soupOpener({ output, gpu: opened.gpu }), store: folderStore(join(folder, 'pictures')) },
+  ...{ engine, soupOf: soupOpener({ output, gpu: opened.gpu }), store: folderStore(join(folder, 'pictures')), format },
 });
 const MiB = (/** @type {number} */ bytes) => Number((bytes / 2 ** 20).toFixed(1));
 /** @type {Record<string, number>[]} */

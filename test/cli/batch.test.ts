@@ -141,8 +141,8 @@ describe('with the engine', () => {
     buildCli();
     const bench = new URL('../bench/batch-memory.mjs', import.meta.url).pathname;
     // Four soups; the last three are of the same models, blended anew.
-    const args = ['--expose-gc', bench, '--count', '48', '--every', '3', '--size', '64', '--guidance', '1', '--json'];
-    const said = execFileSync(process.execPath, args, {
+    const run = ['--count', '48', '--every', '3', '--size', '64', '--guidance', '1', '--format', 'webp', '--json'];
+    const said = execFileSync(process.execPath, ['--expose-gc', bench, ...run], {
       env: { ...process.env, SOUP_PANTRY: PANTRY },
       encoding: 'utf8',
     });
