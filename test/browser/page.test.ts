@@ -325,7 +325,23 @@ test('without a network the page comes back, with its soup, and with a folder th
   await drawn();
   expect(await shown()).toBe(drawing);
   await page.evaluate(async () => void (await navigator.serviceWorker.ready));
-  await page.waitForTimeout(800); // the state is written half a second after the last change
+  const remembered = () =>
+    page.evaluate(async () => {
+      const { picked = [] } = JSON.parse(localStorage.getItem('diffusion-soup') ?? '{}');
+      const request = indexedDB.open('diffusion-soup');
+      await new Promise((resolve) => {
+        request.onupgradeneeded = () => request.transaction!.abort(); // the page has not written there yet
+        request.onsuccess = request.onerror = resolve;
+      });
+      if (request.error) return [];
+      const names = request.result.transaction('handles').objectStore('handles').getAllKeys();
+      await new Promise((resolve) => {
+        names.onsuccess = resolve;
+      });
+      request.result.close();
+      return picked.length === 1 ? names.result : [];
+    });
+  await expect.poll(remembered, { timeout: 20_000 }).toEqual(['mine']);
   const wanted = await shown();
   expect(complaints).toEqual([]);
   await context.setOffline(true);

@@ -23,14 +23,19 @@ function start(canvas: OffscreenCanvas | undefined): void {
   releaseWhenHidden(kitchen);
 }
 
-/** For the next visit, and while it goes on. */
+/** For the next visit, and while it goes on: also while a picture is drawn, when something changes all the time. */
 function keepState(): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  effect(() => {
-    const state = kitchen.state.value;
+  const keep = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => save(state), 500);
+    timer = undefined;
+    save(kitchen.state.peek());
+  };
+  effect(() => {
+    void kitchen.state.value;
+    timer ??= setTimeout(keep, 500);
   });
+  addEventListener('pagehide', keep);
   addEventListener('hashchange', () => {
     const linked = takeLinked();
     if (linked) restoreInto(kitchen, linked);
