@@ -75,6 +75,16 @@ const round: Record<Float, (v: number) => number> = {
   BF16: (v) => bf16BitsToF32(f32ToBf16Bits(v)),
 };
 
+/** sum / q, in steps of 2^-24, as a half: by whole numbers, which a double holds up to 2^53. */
+function halfOf(sum: number, q: number): number {
+  const size = Math.abs(sum);
+  const unit = 2 ** Math.max(0, Math.floor(Math.log2(size / q || 1)) - 10);
+  const rest = size % (q * unit);
+  const kept = (size - rest) / (q * unit);
+  const isUp = 2 * rest > q * unit || (2 * rest === q * unit && kept % 2 === 1);
+  return f32ToF16Bits(Math.sign(sum || 1) * (kept + (isUp ? 1 : 0)) * unit * 2 ** -24);
+}
+
 let gpu: Gpu;
 beforeAll(async () => {
   gpu = await testGpu('f32');
@@ -130,6 +140,26 @@ describe('merging', () => {
       ]);
     const result = await numbers(await merged(gpu, blendOf([await file('a', 0), await file('b', 1)])), 'w');
     expect([...result]).toEqual(pairs.map(([a, b]) => round.F16((f16BitsToF32(a) + f16BitsToF32(b)) / 2)));
+  });
+
+  test.each([
+    [3, 1],
+    [1, 4],
+    [7, 4],
+    [5, 1018],
+    [1023, 1021],
+    [1, 999_982],
+  ])('every half averaged with any other, %i to %i, is rounded as whole numbers say', async (p, q) => {
+    const finite = Uint16Array.from({ length: 65536 }, (_, i) => i).filter((b) => (b & 0x7c00) !== 0x7c00);
+    // Another order of the same: neighbours of any size meet.
+    const others = finite.map((_, i) => finite[(i * 40503 + 7919) % finite.length]!);
+    const file = (name: string, halves: Uint16Array) =>
+      weights(name, [{ name: 'w', dtype: 'F16', shape: [finite.length], bytes: new Uint8Array(halves.buffer) }]);
+    const blend = blendOf([await file('a', finite), await file('b', others)], [p, q]);
+    const steps = (bits: number) => f16BitsToF32(bits) * 2 ** 24;
+    const expected = finite.map((a, i) => halfOf(p * steps(a) + q * steps(others[i]!), p + q));
+    const actual = Uint16Array.from(await numbers(await merged(gpu, blend), 'w'), f32ToF16Bits);
+    expect(actual.findIndex((bits, i) => bits !== expected[i])).toBe(-1);
   });
 
   test('a tensor larger than one chunk is cut and joined', async () => {

@@ -156,7 +156,7 @@ function exhausted(device: GPUDevice): GPUDevice {
     get(target, name) {
       const value = Reflect.get(target, name, target);
       if (name === 'popErrorScope') {
-        return async () => (await target.popErrorScope()) ?? (++asked === 3 ? { message: 'no memory left' } : null);
+        return async () => (await target.popErrorScope()) ?? (++asked === 2 ? { message: 'no memory left' } : null);
       }
       return typeof value === 'function' ? value.bind(target) : value;
     },

@@ -95,6 +95,10 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       })),
     ),
     average: averages,
+    'average-bounded': [true, false].flatMap((PACKED) =>
+      [0, 1, 4, 32].map((LAYOUT) => ({ constants: { PACKED, LAYOUT } })),
+    ),
+    reach: [{}],
     cast: norm.map((types) => ({ types })),
     concat: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),
     conv2d: products,

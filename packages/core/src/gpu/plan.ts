@@ -52,6 +52,8 @@ export interface Recording {
 const { COPY_DST, COPY_SRC, MAP_READ, STORAGE, UNIFORM } = Usage;
 /** Where one dispatch's parameters may start: the largest minUniformBufferOffsetAlignment there is. */
 const PARAMS_PITCH = 256;
+/** Dispatches that are submitted first: the GPU begins with them while the driver takes the others. */
+const HEAD = 100;
 /** Bytes; whole vec4<f32>, so that any kernel may see a buffer as vectors. */
 const ALIGNMENT = 16;
 
@@ -183,33 +185,47 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
 
     const offsets = offsetsOf(results);
     const readback = makeOwn(Math.max(ALIGNMENT, offsets.total), MAP_READ | COPY_DST, 'readback');
+    const copyResults = (encoder: GPUCommandEncoder) => {
+      for (const [name, x] of results) {
+        encoder.copyBufferToBuffer(x.storage.buffer!, 0, readback, offsets.at.get(name)!, bytesOf(x.storage));
+      }
+    };
+    const encode = (some: typeof steps, isLast: boolean): GPUCommandBuffer => {
+      const encoder = gpu.device.createCommandEncoder({ label });
+      const pass = encoder.beginComputePass({ label });
+      for (const step of some) dispatch(pass, step);
+      pass.end();
+      if (isLast) copyResults(encoder);
+      return encoder.finish();
+    };
+    const encodeAll = () => [encode(steps.slice(0, HEAD), false), encode(steps.slice(HEAD), true)];
+    /** The commands of the next run, encoded while the GPU works on this one: they are the same for any input. */
+    let next: GPUCommandBuffer[] | undefined;
     return {
       outputs: Object.fromEntries(results.map(([name, x]) => [name, x.shape])),
       async run(arrays, { onSubmitted } = {}) {
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
-        const encoder = gpu.device.createCommandEncoder({ label });
-        const times = gpu.onKernels ? runTimed(encoder) : undefined;
-        if (!times) {
-          const pass = encoder.beginComputePass({ label });
-          for (const step of steps) dispatch(pass, step);
-          pass.end();
+        if (gpu.onKernels) {
+          const encoder = gpu.device.createCommandEncoder({ label });
+          const times = runTimed(encoder);
+          copyResults(encoder);
+          gpu.onKernels(label, await times());
+        } else {
+          for (const commands of next ?? encodeAll()) gpu.device.queue.submit([commands]);
         }
-        for (const [name, x] of results) {
-          encoder.copyBufferToBuffer(x.storage.buffer!, 0, readback, offsets.at.get(name)!, bytesOf(x.storage));
-        }
-        if (times) gpu.onKernels?.(label, await times());
-        else gpu.device.queue.submit([encoder.finish()]);
         onSubmitted?.(Object.fromEntries(results.map(([name, x]) => [name, x.storage.buffer!])));
-        await gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
+        const read = gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
+        next = gpu.onKernels ? undefined : encodeAll();
+        await read;
         const mapped = readback.getMappedRange();
-        const read = Object.fromEntries(
+        const values = Object.fromEntries(
           results.map(([name, x]) => [
             name,
             new Float32Array(mapped, offsets.at.get(name)!, elementCount(x.shape)).slice(),
           ]),
         );
         readback.unmap();
-        return read;
+        return values;
       },
       async profile(arrays) {
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);

@@ -2,7 +2,7 @@
 import type { Gpu } from '../gpu/gpu.js';
 import { spread } from '../gpu/graph.js';
 import { getPipeline, type Pipeline, packParams } from '../gpu/kernel.js';
-import type { Term } from './blend.js';
+import type { Average, Term } from './blend.js';
 import { type Dispatch, FORMATS } from './staging.js';
 
 /** Bytes between the parameters of one dispatch and the next. */
@@ -20,61 +20,65 @@ export interface AverageBuffers {
   readonly output?: GPUBuffer;
 }
 
+/** What a dispatch runs. It stays so, whatever the terms weigh. */
+export interface AverageKernel {
+  readonly pipeline: Pipeline;
+  readonly threads: number;
+  readonly workgroups: readonly [number, number];
+}
+
 /** What is bound when the parameters of a dispatch lie in slot `slot`. */
 export function bindAverage(
   gpu: Gpu,
-  { layout }: Pipeline,
+  { layout, source }: Pipeline,
   { params, input, trouble, output }: AverageBuffers,
   slot: number,
   target?: GPUBuffer,
 ): GPUBindGroup {
-  const entries = [
-    { binding: 0, resource: { buffer: params, offset: slot * PARAMS_PITCH, size: PARAMS_PITCH } },
-    { binding: 1, resource: { buffer: input } },
-    { binding: 2, resource: { buffer: trouble } },
-    { binding: 3, resource: { buffer: (target ?? output)! } },
-  ];
+  const resources: Record<string, GPUBufferBinding> = {
+    params: { buffer: params, offset: slot * PARAMS_PITCH, size: PARAMS_PITCH },
+    x: { buffer: input },
+    trouble: { buffer: trouble },
+    y: { buffer: (target ?? output)! },
+  };
+  const entries = source.bindings.map(({ name }, binding) => ({ binding, resource: resources[name]! }));
   return gpu.device.createBindGroup({ layout, entries });
 }
 
-/**
- * Writes the parameters of a dispatch to the slot of `packed`, and records it. `index` is what the trouble buffer names it
- * by.
- */
-export function encodeAverage(
-  gpu: Gpu,
-  pass: GPUComputePassEncoder,
+/** Writes the parameters of a dispatch to the slot of `packed`. `index` is what the trouble buffer names it by. */
+export function packAverage(
+  { pipeline, threads }: AverageKernel,
   dispatch: Dispatch,
   { index, slot, packed }: { readonly index: number; readonly slot: number; readonly packed: ArrayBuffer },
-  groupFor: (pipeline: Pipeline) => GPUBindGroup,
 ): void {
-  const { pipeline, threads, workgroups } = kernelOf(gpu, dispatch);
   const view = new DataView(packed, slot * PARAMS_PITCH, PARAMS_PITCH);
   packParams(pipeline.source, { ...paramsOf(dispatch), threads, piece: index }, view);
-  pass.setPipeline(pipeline.pipeline);
-  pass.setBindGroup(0, groupFor(pipeline));
-  pass.dispatchWorkgroups(...workgroups);
 }
 
-function kernelOf(gpu: Gpu, { pieces, elements }: Dispatch) {
-  const { average, packed, width, rows, channels, taps, sums = 0 } = pieces[0]!;
+/** With `isBounded` the caller knows that largestExponent is not passed. */
+export function averageKernel(gpu: Gpu, { pieces, elements }: Dispatch, isBounded = false): AverageKernel {
+  const { average, packed, width, rows, channels, sums = 0 } = pieces[0]!;
   const isSum = average.terms.some(({ info }) => info.dtype === 'I32' || info.dtype === 'I64');
-  const halves = average.result === 'F16' && average.terms.every(({ info }) => info.dtype === 'F16');
   const constants = {
-    HALVES: halves || sums > 0 || isSum,
+    HALVES: isOfHalves(average) || sums > 0 || isSum,
     RESULT: FORMATS[average.result],
     PACKED: packed,
     SUMS: sums,
     LAYOUT: width,
   };
-  const pipeline = getPipeline(gpu, 'average', { constants });
+  const pipeline = isBounded
+    ? getPipeline(gpu, 'average-bounded', { constants: { PACKED: packed, LAYOUT: width } })
+    : getPipeline(gpu, 'average', { constants });
   if (width > 0) {
     const threads = packed ? (rows * width) / 2 : rows * width;
-    return { pipeline, threads, workgroups: [Math.ceil(threads / 64), (channels * taps) / width] as const };
+    return { pipeline, threads, workgroups: [Math.ceil(threads / 64), channels / width] };
   }
   const threads = packed && sums === 0 ? Math.ceil(elements / 2) : elements;
   return { pipeline, threads, workgroups: spread(threads, 64) };
 }
+
+export const isOfHalves = ({ result, terms }: Average): boolean =>
+  result === 'F16' && terms.every(({ info }) => info.dtype === 'F16');
 
 function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
   const [piece] = pieces;
@@ -87,6 +91,7 @@ function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
     table,
     ingredients: average.terms.length,
     q: average.q,
+    scale: 2 ** -24 / average.q,
     largest_exponent: largestExponent(average.terms),
     first,
     all_rows: allRows,
@@ -95,12 +100,12 @@ function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
 }
 
 /**
- * The largest exponent field of halves whose sum fits an i32. A half with exponent field e is below 2^(10 + e) steps
- * of 2^-24, so |sum| < Σ|p| 2^(10 + e), which must not pass 2^31: for four equal ingredients all |w| < 16 fit.
- * With a running sum among the terms none does.
+ * The largest exponent field of halves whose sums half-sum.wgsl can round. A half with exponent field e is below
+ * 2^(10 + e) steps of 2^-24, so |sum| < Σ|p| 2^(10 + e), which must not pass 2^30: for four equal ingredients all |w| < 8
+ * fit. With a running sum among the terms none does.
  */
-function largestExponent(terms: readonly Term[]): number {
+export function largestExponent(terms: readonly Term[]): number {
   if (terms.some(({ info }) => info.dtype !== 'F16')) return -1;
   const sizeOfWeights = terms.reduce((sum, { p }) => sum + Math.abs(p), 0);
-  return 21 - Math.ceil(Math.log2(sizeOfWeights || 1));
+  return 20 - Math.ceil(Math.log2(sizeOfWeights || 1));
 }

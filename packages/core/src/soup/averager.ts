@@ -6,7 +6,7 @@
 import { CancelledError } from '../errors.js';
 import { MapMode, Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { bindAverage, encodeAverage, NO_TROUBLE, PARAMS_PITCH, TROUBLE_BYTES } from './average-pass.js';
+import { averageKernel, bindAverage, NO_TROUBLE, PARAMS_PITCH, packAverage, TROUBLE_BYTES } from './average-pass.js';
 import { align4, type Batch, type Dispatch, fill, layOut, type Piece, pieceBytes, resultBytes } from './staging.js';
 import { explainTrouble, type Trouble } from './trouble.js';
 
@@ -173,9 +173,11 @@ function submit(gpu: Gpu, ring: Ring, slot: Slot, batch: Batch): void {
   const pass = encoder.beginComputePass({ label: 'average' });
   batch.dispatches.forEach((dispatch, i) => {
     const { target } = dispatch.pieces[0]!;
-    encodeAverage(gpu, pass, dispatch, { index: i, slot: i, packed }, (pipeline) =>
-      bindAverage(gpu, pipeline, ring, i, target),
-    );
+    const kernel = averageKernel(gpu, dispatch);
+    packAverage(kernel, dispatch, { index: i, slot: i, packed });
+    pass.setPipeline(kernel.pipeline.pipeline);
+    pass.setBindGroup(0, bindAverage(gpu, kernel.pipeline, ring, i, target));
+    pass.dispatchWorkgroups(...kernel.workgroups);
   });
   pass.end();
   if (batch.outputBytes > 0) encoder.copyBufferToBuffer(output, 0, slot.readback, 0, batch.outputBytes);

@@ -1,32 +1,17 @@
 /**
  * Ingredients that stay on the device, so that other weights need no file: a re-blend writes small tables and dispatches
- * average.wgsl again, on the same bytes as when they are read. They lie as averaging reads them (staging.ts), in as many
- * buffers as bindings and staging memory ask for.
+ * the averages again (re-average.ts), on the same bytes as when they are read. They lie as averaging reads them
+ * (staging.ts), in as many buffers as bindings and staging memory ask for.
  */
 import { CancelledError } from '../errors.js';
-import { MapMode, Usage } from '../gpu/flags.js';
+import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
-import type { Pipeline } from '../gpu/kernel.js';
-import {
-  type AverageBuffers,
-  bindAverage,
-  encodeAverage,
-  NO_TROUBLE,
-  PARAMS_PITCH,
-  TROUBLE_BYTES,
-} from './average-pass.js';
-import { batchesOf, refuse, STAGING_BYTES } from './averager.js';
+import { PARAMS_PITCH, TROUBLE_BYTES } from './average-pass.js';
+import { batchesOf } from './averager.js';
 import type { Average } from './blend.js';
-import {
-  align4,
-  type Batch,
-  type Dispatch,
-  dispatchOf,
-  fillNumbers,
-  fillTable,
-  layOut,
-  type Piece,
-} from './staging.js';
+import { createReaverage, type Place } from './re-average.js';
+import { createReach } from './reach.js';
+import { align4, fillNumbers, layOut, type Piece } from './staging.js';
 
 export interface Residents {
   /** Held on the device. */
@@ -47,26 +32,8 @@ export interface ResidentsOptions {
 /** However large the budget is: where nobody set one, pictures need room too. */
 const MOST_BYTES = 8 * 2 ** 30;
 
-/**
- * Dispatches that write to the same buffer wait for one another, and every average may have trouble to tell: so they take
- * turns with as many buffers for it.
- */
-const TROUBLES = 32;
-
-interface Place {
-  /** With every term that its averages may have, of any weight. */
-  readonly piece: Piece;
-  readonly starts: readonly number[];
-  /** What its dispatch is bound to, of the pipeline that it was made for. */
-  bound?: { readonly pipeline: Pipeline; readonly group: GPUBindGroup };
-}
-
-interface Chunk {
-  readonly batch: Batch;
-  readonly places: readonly Place[];
-  readonly input: GPUBuffer;
-  readonly params: GPUBuffer;
-}
+/** Bytes of one buffer: two of them are in the host's memory for a moment. */
+const CHUNK_BYTES = 64 * 2 ** 20;
 
 /**
  * Pieces have targets, and all terms that their averages may ever have. Undefined when the budget, or the device, has no
@@ -77,15 +44,16 @@ export async function createResidents(
   pieces: readonly Piece[],
   { signal, onProgress }: ResidentsOptions = {},
 ): Promise<Residents | undefined> {
-  const limit = Math.min(STAGING_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
+  const limit = Math.min(CHUNK_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
   const batches = batchesOf(pieces, limit).map((batch) => ({ batch: layOut(batch), pieces: batch }));
-  const sizeOf = ({ batch, pieces }: (typeof batches)[number]) => align4(batch.bytes) + pieces.length * PARAMS_PITCH;
-  const bytes = batches.reduce((sum, batch) => sum + sizeOf(batch), 2 * TROUBLES * TROUBLE_BYTES);
   const total = batches.reduce((sum, { batch }) => sum + batch.bytes, 0);
+  const bytes = batches.reduce(
+    (sum, { batch }) => sum + align4(batch.bytes),
+    pieces.length * (PARAMS_PITCH + 4) + 2 * TROUBLE_BYTES,
+  );
   // What is only an offer of others, residents among them, is left to them.
   if (bytes > Math.min(gpu.memory.budget - gpu.memory.used, MOST_BYTES)) return undefined;
 
-  const chunks: Chunk[] = [];
   const made: GPUBuffer[] = [];
   const make = (size: number, usage: GPUBufferUsageFlags, label: string) => {
     const buffer = gpu.createBuffer(size, usage, label);
@@ -96,10 +64,14 @@ export async function createResidents(
     for (const buffer of made.splice(0)) gpu.destroyBuffer(buffer);
   };
   try {
-    const troubles = Array.from({ length: TROUBLES }, () =>
-      make(TROUBLE_BYTES, Usage.STORAGE | Usage.COPY_SRC | Usage.COPY_DST, 'averaging trouble'),
-    );
-    const readback = make(TROUBLES * TROUBLE_BYTES, Usage.MAP_READ | Usage.COPY_DST, 'averaging trouble, back');
+    const { COPY_SRC, COPY_DST, MAP_READ, STORAGE, UNIFORM } = Usage;
+    const buffers = {
+      params: make(pieces.length * PARAMS_PITCH, UNIFORM | COPY_DST, 'averaging parameters'),
+      trouble: make(TROUBLE_BYTES, STORAGE | COPY_SRC | COPY_DST, 'averaging trouble'),
+      readback: make(TROUBLE_BYTES, MAP_READ | COPY_DST, 'averaging trouble, back'),
+    };
+    const reach = createReach(gpu, make(pieces.length * 4, STORAGE | COPY_SRC, 'largest exponents'));
+    const places: Place[] = [];
     let done = 0;
     let copied: Promise<unknown> = Promise.resolve();
     for (const { batch, pieces } of batches) {
@@ -114,24 +86,26 @@ export async function createResidents(
       await fillNumbers(batch, input.getMappedRange());
       await copied; // one buffer is read while the one before it goes to the device, and no more than those two
       input.unmap();
-      gpu.device.queue.submit([]);
+      const chunk = { input, tableBytes: batch.tableBytes };
+      const added = pieces.map((piece, i) => ({ piece, starts: batch.starts[i]!, chunk }));
+      reach.measure(input, added, places.length);
+      places.push(...added);
       copied = gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'loading weights');
       copied.catch(() => {}); // reported where it is waited for
-      const places = pieces.map((piece, i): Place => ({ piece, starts: batch.starts[i]! }));
-      const params = make(pieces.length * PARAMS_PITCH, Usage.UNIFORM | Usage.COPY_DST, 'averaging parameters');
-      chunks.push({ batch, places, input, params });
       done += batch.bytes;
       onProgress?.(done, total);
     }
     await copied;
+    const reaches = await reach.read();
     const byTarget = new Map(pieces.map((piece) => [piece.target!, piece]));
+    const reaverage = createReaverage(gpu, buffers, places, reaches);
     return {
       bytes,
       has: (target, { terms }) => {
         const here = byTarget.get(target)?.average.terms;
         return here !== undefined && terms.every(({ info }) => here.some((term) => term.info === info));
       },
-      average: (averageFor) => averageAll(gpu, chunks, { troubles, readback }, averageFor),
+      average: reaverage,
       destroy,
     };
   } catch (error) {
@@ -157,65 +131,4 @@ async function createMapped(gpu: Gpu, size: number, label: string): Promise<GPUB
   memory.release(size);
   buffer?.destroy();
   return undefined;
-}
-
-async function averageAll(
-  gpu: Gpu,
-  chunks: readonly Chunk[],
-  { troubles, readback }: { readonly troubles: readonly GPUBuffer[]; readonly readback: GPUBuffer },
-  averageFor: (target: GPUBuffer) => Average | undefined,
-): Promise<void> {
-  const { queue } = gpu.device;
-  const all: Dispatch[] = [];
-  const encoder = gpu.device.createCommandEncoder({ label: 'average' });
-  const pass = encoder.beginComputePass({ label: 'average' });
-  for (const chunk of chunks) {
-    const wanted = chunk.places.flatMap((place, slot) => {
-      const average = averageFor(place.piece.target!);
-      return average ? [{ place, slot, dispatch: weighted(place, average) }] : [];
-    });
-    if (wanted.length === 0) continue;
-    const dispatches = wanted.map(({ dispatch }) => dispatch);
-    const table = new Uint32Array(chunk.batch.tableBytes / 4);
-    fillTable(dispatches, table);
-    const packed = new ArrayBuffer(chunk.places.length * PARAMS_PITCH);
-    wanted.forEach(({ place, slot, dispatch }, i) => {
-      encodeAverage(gpu, pass, dispatch, { index: all.length + i, slot, packed }, (pipeline) =>
-        boundTo(gpu, pipeline, { ...chunk, trouble: troubles[slot % TROUBLES]! }, place, slot),
-      );
-    });
-    queue.writeBuffer(chunk.input, 0, table);
-    queue.writeBuffer(chunk.params, 0, packed);
-    all.push(...dispatches);
-  }
-  pass.end();
-  for (const [i, trouble] of troubles.entries()) {
-    encoder.copyBufferToBuffer(trouble, 0, readback, i * TROUBLE_BYTES, TROUBLE_BYTES);
-    queue.writeBuffer(trouble, 0, Uint32Array.of(NO_TROUBLE, NO_TROUBLE));
-  }
-  queue.submit([encoder.finish()]);
-  await gpu.settled(readback.mapAsync(MapMode.READ), 'averaging weights');
-  const told = new Uint32Array(readback.getMappedRange().slice(0));
-  readback.unmap();
-  const [special, large] = [0, 1].map((kind) => Math.min(...told.filter((_, i) => i % 2 === kind)));
-  await refuse(all, special!, 'special');
-  await refuse(all, large!, 'large');
-}
-
-/** Made once: creating them by the hundreds takes longer than the averages. */
-function boundTo(gpu: Gpu, pipeline: Pipeline, buffers: AverageBuffers, place: Place, slot: number): GPUBindGroup {
-  if (place.bound?.pipeline !== pipeline) {
-    place.bound = { pipeline, group: bindAverage(gpu, pipeline, buffers, slot, place.piece.target) };
-  }
-  return place.bound.group;
-}
-
-/** A place's dispatch for an average of some of its terms. */
-function weighted({ piece, starts }: Place, average: Average): Dispatch {
-  const { terms } = piece.average;
-  const own = piece.packed ? { ...average, result: 'F16' as const } : average;
-  return dispatchOf(
-    { ...piece, average: own },
-    average.terms.map(({ info }) => starts[terms.findIndex((term) => term.info === info)]!),
-  );
 }

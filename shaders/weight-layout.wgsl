@@ -1,0 +1,37 @@
+// Where averages go: a part of average.wgsl and average-bounded.wgsl, which say what average_pair and average_word are.
+//
+//   y  PACKED: two 16-bit numbers in a word. Else an f32 each.
+//      LAYOUT > 0: (taps * channels / LAYOUT, all_rows, LAYOUT), as matmul.wgsl and conv2d.wgsl read weights
+//      LAYOUT = 0: the file's order, from element `first` on
+//
+// One thread makes one word of y; with a LAYOUT, one of each tap: the second number of a place is the vector of channels, so
+// that no thread divides for its place, and the taps, which are neighbours in the file, are read by one thread.
+
+fn store_in_order(thread: u32) {
+  if (thread >= params.threads) {
+    return;
+  }
+  if (PACKED) {
+    y[params.first / 2 + thread] = average_pair(thread * 2, thread * 2 + 1);
+  } else {
+    y[params.first + thread] = average_word(thread);
+  }
+}
+
+// The word `thread` of a vector: all rows of LAYOUT channels, at every tap.
+fn store_in_layout(thread: u32, vector: u32) {
+  if (thread >= params.threads) {
+    return;
+  }
+  let width = max(LAYOUT, 1); // where it is 0 nobody comes here, but the compiler does
+  let i = select(thread, thread * 2, PACKED);
+  let file_at = (i / width * params.channels + vector * width + i % width) * params.taps;
+  for (var tap = 0u; tap < params.taps; tap++) {
+    let at = ((tap * params.channels / width + vector) * params.all_rows + params.first) * width + i;
+    if (PACKED) {
+      y[at / 2] = average_pair(file_at + tap, file_at + params.taps + tap);
+    } else {
+      y[at] = average_word(file_at + tap);
+    }
+  }
+}
