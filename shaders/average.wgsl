@@ -79,7 +79,7 @@ fn average_pair(low: u32, high: u32) -> u32 {
     // The largest exponent tells whether a sum has overflowed.
     if (i32(max(reach.x, reach.y)) <= params.largest_exponent) {
       let zeros = vec2u(signs, signs >> 16) & vec2u(select(0u, 0x8000u, params.keep_zero_sign > 0));
-      return rounded_halves(sums, zeros);
+      return rounded_halves(sums, zeros, params.q, params.scale);
     }
   }
   return average(low) | (average(select(low, high, has_high)) << 16);

@@ -24,17 +24,17 @@ fn steps_of(pair: u32) -> vec2i {
 
 // Two sums / q as halves, to nearest, ties to even; `zeros` are what sums of 0 are. |sum| is below 2^30 units, which is 64.
 //
-// q is not divided by: `scale` is 1 / q in units, so that an f32 product tells the half that is not above the quotient,
+// q is not divided by: `scale` is 2^-24 / q, so that an f32 product tells the half that is not above the quotient,
 // or, where it is off by a last place, a neighbour; whether to go one up is decided by integers, exactly.
-fn rounded_halves(sums: vec2i, zeros: vec2u) -> u32 {
+fn rounded_halves(sums: vec2i, zeros: vec2u, q: u32, scale: f32) -> u32 {
   let sizes = vec2u(abs(sums));
-  let quotients = vec2f(sizes) * params.scale;
+  let quotients = vec2f(sizes) * scale;
   let bits = bitcast<vec2u>(quotients);
   let is_small = bits < vec2u(0x38800000); // below 2^-14: a half that counts units
   let units = vec2u(quotients * 16777216.0);
   let kept = select(((bits >> vec2u(13)) & vec2u(0x3ff)) | vec2u(0x400), units, is_small);
   let shifts = select((bits >> vec2u(23)) - 113, vec2u(0), is_small);
-  let ties = ((2 * kept + 1) * params.q) << shifts;
+  let ties = ((2 * kept + 1) * q) << shifts;
   let is_odd = (kept & vec2u(1)) == vec2u(1);
   let up = select(vec2u(0), vec2u(1), (2 * sizes > ties) | ((2 * sizes == ties) & is_odd));
   let halves = select((bits >> vec2u(13)) - 0x1c000, kept, is_small) + up;

@@ -107,6 +107,7 @@ test('residents make the same weights as files do, and read none', async () => {
     [[2, 1]],
     [[1, 0]],
     [[0.3, 0.7]],
+    [[0.001, 0.999]], // sums of which some are large
     [[2, 1], { blocks: [{ BASE: ONE }, HALF] }],
     [[1, 1], { blocks: [undefined, undefined] }],
   ];

@@ -16,7 +16,10 @@ export const NO_TROUBLE = 0xffffffff;
 export interface AverageBuffers {
   readonly params: GPUBuffer;
   readonly input: GPUBuffer;
-  readonly trouble: GPUBuffer;
+  /** Of average.wgsl. */
+  readonly trouble?: GPUBuffer;
+  /** Of average-bounded.wgsl. */
+  readonly table?: GPUBuffer;
   readonly output?: GPUBuffer;
 }
 
@@ -27,21 +30,30 @@ export interface AverageKernel {
   readonly workgroups: readonly [number, number];
 }
 
+/** And what that is bound to. */
+export interface BoundAverage extends AverageKernel {
+  readonly group: GPUBindGroup;
+}
+
 /** What is bound when the parameters of a dispatch lie in slot `slot`. */
 export function bindAverage(
   gpu: Gpu,
   { layout, source }: Pipeline,
-  { params, input, trouble, output }: AverageBuffers,
+  { params, input, trouble, table, output }: AverageBuffers,
   slot: number,
   target?: GPUBuffer,
 ): GPUBindGroup {
-  const resources: Record<string, GPUBufferBinding> = {
+  const resources: Record<string, Partial<GPUBufferBinding>> = {
     params: { buffer: params, offset: slot * PARAMS_PITCH, size: PARAMS_PITCH },
     x: { buffer: input },
     trouble: { buffer: trouble },
-    y: { buffer: (target ?? output)! },
+    table: { buffer: table },
+    y: { buffer: target ?? output },
   };
-  const entries = source.bindings.map(({ name }, binding) => ({ binding, resource: resources[name]! }));
+  const entries = source.bindings.map(({ name }, binding) => ({
+    binding,
+    resource: resources[name] as GPUBufferBinding,
+  }));
   return gpu.device.createBindGroup({ layout, entries });
 }
 
@@ -55,7 +67,7 @@ export function packAverage(
   packParams(pipeline.source, { ...paramsOf(dispatch), threads, piece: index }, view);
 }
 
-/** With `isBounded` the caller knows that largestExponent is not passed. */
+/** With `isBounded` the caller knows that largestExponent is not passed: average-bounded.wgsl. */
 export function averageKernel(gpu: Gpu, { pieces, elements }: Dispatch, isBounded = false): AverageKernel {
   const { average, packed, width, rows, channels, sums = 0 } = pieces[0]!;
   const isSum = average.terms.some(({ info }) => info.dtype === 'I32' || info.dtype === 'I64');

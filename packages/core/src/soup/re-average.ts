@@ -1,15 +1,15 @@
 /**
- * Averages of residents by other weights. What is run stays the same from one time to the next, and only tables and
- * parameters change: so the commands of the next time are encoded while the GPU works on these.
+ * Averages of residents by other weights. What is run stays the same from one time to the next, and only tables change: so
+ * the commands of the next time are encoded while the GPU works on these. Most are bounded.ts's; the others are what files
+ * would be averaged by, with a table before the ingredients.
  */
-import { MapMode } from '../gpu/flags.js';
+import { MapMode, Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import {
-  type AverageKernel,
   averageKernel,
+  type BoundAverage,
   bindAverage,
   isOfHalves,
-  largestExponent,
   NO_TROUBLE,
   PARAMS_PITCH,
   packAverage,
@@ -17,70 +17,33 @@ import {
 } from './average-pass.js';
 import { refuse } from './averager.js';
 import type { Average } from './blend.js';
-import { type Dispatch, dispatchOf, fillTable, type Piece } from './staging.js';
+import { createBounded } from './bounded.js';
+import type { Place } from './reach.js';
+import { type Dispatch, dispatchOf, fillTable } from './staging.js';
 
-/** Where a piece's ingredients lie on the device: with every term that its averages may have, of any weight. */
-export interface Place {
-  readonly piece: Piece;
-  /** Of each term, in bytes. */
-  readonly starts: readonly number[];
-  readonly chunk: Chunk;
-}
-
-interface Chunk {
-  /** A table, then the ingredients' numbers. */
-  readonly input: GPUBuffer;
-  readonly tableBytes: number;
-}
-
-interface Buffers {
-  readonly params: GPUBuffer;
-  readonly trouble: GPUBuffer;
-  readonly readback: GPUBuffer;
-}
-
-interface Bound extends AverageKernel {
-  readonly group: GPUBindGroup;
-}
-
-interface Job {
+/** One whose sums may be large. */
+interface Checked {
   readonly place: Place;
   readonly slot: number;
   readonly dispatch: Dispatch;
-  readonly bound: Bound;
-  readonly isBounded: boolean;
+  readonly bound: BoundAverage;
 }
+
+type Make = (bytes: number, usage: GPUBufferUsageFlags, label: string) => GPUBuffer;
 
 /** `reaches`: by place, the largest exponent field of its halves. Gives what averages every target that it is given. */
 export function createReaverage(
   gpu: Gpu,
-  buffers: Buffers,
   places: readonly Place[],
   reaches: readonly number[],
+  make: Make,
 ): (averageFor: (target: GPUBuffer) => Average | undefined) => Promise<void> {
   const { queue } = gpu.device;
-  const packed = new ArrayBuffer(places.length * PARAMS_PITCH);
-  /** Made once: creating bind groups by the hundreds takes longer than the averages. */
-  const bound = places.map(() => new Map<string, Bound>());
-  let ready: { readonly of: readonly Bound[]; readonly commands: GPUCommandBuffer } | undefined;
+  const bounded = createBounded(gpu, places, reaches, make);
+  const checked = createChecked(gpu, places, make);
+  let ready: { readonly of: readonly BoundAverage[]; readonly commands: GPUCommandBuffer } | undefined;
 
-  function jobFor(place: Place, slot: number, wanted: Average): Job {
-    const dispatch = weighted(place, wanted);
-    const { average } = dispatch.pieces[0]!;
-    const isHalves = isOfHalves(average);
-    const isBounded = isHalves && !average.keepZeroSign && reaches[slot]! <= largestExponent(average.terms);
-    const key = `${isBounded} ${isHalves} ${average.result}`;
-    let made = bound[slot]!.get(key);
-    if (!made) {
-      const kernel = averageKernel(gpu, dispatch, isBounded);
-      const group = bindAverage(gpu, kernel.pipeline, { ...buffers, ...place.chunk }, slot, place.piece.target);
-      made = { ...kernel, group };
-      bound[slot]!.set(key, made);
-    }
-    return { place, slot, dispatch, bound: made, isBounded };
-  }
-
-  function encode(all: readonly Bound[]): GPUCommandBuffer {
+  function encode(all: readonly BoundAverage[]): GPUCommandBuffer {
     const encoder = gpu.device.createCommandEncoder({ label: 'average' });
     const pass = encoder.beginComputePass({ label: 'average' });
     for (const { pipeline, group, workgroups } of all) {
@@ -89,61 +52,87 @@ export function createReaverage(
       pass.dispatchWorkgroups(...workgroups);
     }
     pass.end();
-    encoder.copyBufferToBuffer(buffers.trouble, 0, buffers.readback, 0, TROUBLE_BYTES);
+    checked.copyTrouble(encoder);
     return encoder.finish();
   }
 
   return async (averageFor) => {
-    const jobs = places.flatMap((place, slot) => {
-      const average = averageFor(place.piece.target!);
-      return average ? [jobFor(place, slot, average)] : [];
-    });
-    for (const [{ input, tableBytes }, own] of groupBy(jobs, ({ place }) => place.chunk)) {
-      const table = new Uint32Array(tableBytes / 4);
-      fillTable(
-        own.map(({ dispatch }) => dispatch),
-        table,
-      );
-      queue.writeBuffer(input, 0, table);
+    const of: BoundAverage[] = [];
+    const others: Checked[] = [];
+    for (const [slot, place] of places.entries()) {
+      const wanted = averageFor(place.piece.target!);
+      if (!wanted) continue;
+      const average = place.piece.packed ? { ...wanted, result: 'F16' as const } : wanted;
+      const starts = startsOf(place, average);
+      const small = isOfHalves(average) ? bounded.add(slot, average, starts) : undefined;
+      if (small) of.push(small);
+      else others.push(checked.add(place, slot, average, starts));
     }
-    for (const [index, { bound, dispatch, slot }] of jobs.entries())
-      packAverage(bound, dispatch, { index, slot, packed });
-    queue.writeBuffer(buffers.params, 0, packed);
-    queue.writeBuffer(buffers.trouble, 0, Uint32Array.of(NO_TROUBLE, NO_TROUBLE));
-
-    const of = jobs.map(({ bound }) => bound);
+    of.push(...others.map(({ bound }) => bound));
+    bounded.write();
+    checked.write(others);
     const isReady = ready?.of.length === of.length && of.every((one, i) => one === ready!.of[i]);
     queue.submit([isReady ? ready!.commands : encode(of)]);
-    const told = jobs.every(({ isBounded }) => isBounded)
-      ? undefined
-      : gpu.settled(buffers.readback.mapAsync(MapMode.READ), 'averaging weights');
+    const told = others.length > 0 ? checked.read(others) : undefined;
     ready = { of, commands: encode(of) };
-    if (!told) return; // nothing to tell: what is queued after this finds the targets filled
-    await told;
-    const [special, large] = new Uint32Array(buffers.readback.getMappedRange().slice(0));
-    buffers.readback.unmap();
-    const dispatches = jobs.map(({ dispatch }) => dispatch);
-    await refuse(dispatches, special!, 'special');
-    await refuse(dispatches, large!, 'large');
+    await told; // without others there is nothing to tell: what is queued after this finds the targets filled
   };
 }
 
-/** A place's dispatch for an average of some of its terms. */
-function weighted({ piece, starts }: Place, average: Average): Dispatch {
-  const { terms } = piece.average;
-  const own = piece.packed ? { ...average, result: 'F16' as const } : average;
-  return dispatchOf(
-    { ...piece, average: own },
-    average.terms.map(({ info }) => starts[terms.findIndex((term) => term.info === info)]!),
-  );
+/** The averages of average.wgsl, which tells what it cannot average. */
+function createChecked(gpu: Gpu, places: readonly Place[], make: Make) {
+  const { queue } = gpu.device;
+  const { COPY_DST, COPY_SRC, MAP_READ, STORAGE, UNIFORM } = Usage;
+  const params = make(places.length * PARAMS_PITCH, UNIFORM | COPY_DST, 'averaging parameters');
+  const trouble = make(TROUBLE_BYTES, STORAGE | COPY_SRC | COPY_DST, 'averaging trouble');
+  const readback = make(TROUBLE_BYTES, MAP_READ | COPY_DST, 'averaging trouble, back');
+  const packed = new ArrayBuffer(params.size);
+  /** Made once: creating bind groups by the hundreds takes longer than the averages. */
+  const made = places.map(() => new Map<string, BoundAverage>());
+  return {
+    add(place: Place, slot: number, average: Average, starts: readonly number[]): Checked {
+      const { piece, chunk } = place;
+      const dispatch = dispatchOf({ ...piece, average }, starts);
+      const key = `${isOfHalves(average)} ${average.result}`;
+      let bound = made[slot]!.get(key);
+      if (!bound) {
+        const kernel = averageKernel(gpu, dispatch);
+        const group = bindAverage(gpu, kernel.pipeline, { params, trouble, ...chunk }, slot, piece.target);
+        bound = { ...kernel, group };
+        made[slot]!.set(key, bound);
+      }
+      return { place, slot, dispatch, bound };
+    },
+    write(all: readonly Checked[]): void {
+      if (all.length === 0) return;
+      for (const chunk of new Set(all.map(({ place }) => place.chunk))) {
+        const table = new Uint32Array(chunk.tableBytes / 4);
+        const own = all.filter(({ place }) => place.chunk === chunk);
+        fillTable(
+          own.map(({ dispatch }) => dispatch),
+          table,
+        );
+        queue.writeBuffer(chunk.input, 0, table);
+      }
+      for (const [index, { bound, dispatch, slot }] of all.entries())
+        packAverage(bound, dispatch, { index, slot, packed });
+      queue.writeBuffer(params, 0, packed);
+      queue.writeBuffer(trouble, 0, Uint32Array.of(NO_TROUBLE, NO_TROUBLE));
+    },
+    copyTrouble: (encoder: GPUCommandEncoder) => encoder.copyBufferToBuffer(trouble, 0, readback, 0, TROUBLE_BYTES),
+    async read(all: readonly Checked[]): Promise<void> {
+      await gpu.settled(readback.mapAsync(MapMode.READ), 'averaging weights');
+      const [special, large] = new Uint32Array(readback.getMappedRange().slice(0));
+      readback.unmap();
+      const dispatches = all.map(({ dispatch }) => dispatch);
+      await refuse(dispatches, special!, 'special');
+      await refuse(dispatches, large!, 'large');
+    },
+  };
 }
 
-function groupBy<T, K>(all: readonly T[], keyOf: (one: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const one of all) {
-    const group = groups.get(keyOf(one));
-    if (group) group.push(one);
-    else groups.set(keyOf(one), [one]);
-  }
-  return groups;
+/** Where the ingredients of an average of some of a place's terms lie. */
+function startsOf({ piece, starts }: Place, { terms }: Average): number[] {
+  const all = piece.average.terms;
+  return terms.map(({ info }) => starts[all.findIndex((term) => term.info === info)]!);
 }

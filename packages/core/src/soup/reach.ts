@@ -13,15 +13,23 @@ const MOST_GROUPS = 65535;
 
 export interface Reach {
   /** Of ingredients that lie in `input`; the first of them is place number `first`. */
-  measure(input: GPUBuffer, places: readonly Resident[], first: number): void;
+  measure(input: GPUBuffer, places: readonly Place[], first: number): void;
   /** By place, the largest exponent field of all its halves; Infinity where others than halves are among them. */
   read(): Promise<number[]>;
 }
 
-interface Resident {
+/** Where a piece's ingredients lie on the device: with every term that its averages may have, of any weight. */
+export interface Place {
   readonly piece: Piece;
   /** Of each term, in bytes. */
   readonly starts: readonly number[];
+  readonly chunk: Chunk;
+}
+
+export interface Chunk {
+  /** A table, then the ingredients' numbers. */
+  readonly input: GPUBuffer;
+  readonly tableBytes: number;
 }
 
 /** `found` has a word of zeros for each place. */

@@ -6,11 +6,11 @@
 import { CancelledError } from '../errors.js';
 import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { PARAMS_PITCH, TROUBLE_BYTES } from './average-pass.js';
+import { PARAMS_PITCH } from './average-pass.js';
 import { batchesOf } from './averager.js';
 import type { Average } from './blend.js';
-import { createReaverage, type Place } from './re-average.js';
-import { createReach } from './reach.js';
+import { createReaverage } from './re-average.js';
+import { createReach, type Place } from './reach.js';
 import { align4, fillNumbers, layOut, type Piece } from './staging.js';
 
 export interface Residents {
@@ -34,6 +34,8 @@ const MOST_BYTES = 8 * 2 ** 30;
 
 /** Bytes of one buffer: two of them are in the host's memory for a moment. */
 const CHUNK_BYTES = 64 * 2 ** 20;
+/** About what a piece needs besides its ingredients: parameters of two kernels, a table. */
+const SMALL_BYTES = 2 * PARAMS_PITCH + 64;
 
 /**
  * Pieces have targets, and all terms that their averages may ever have. Undefined when the budget, or the device, has no
@@ -47,10 +49,7 @@ export async function createResidents(
   const limit = Math.min(CHUNK_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
   const batches = batchesOf(pieces, limit).map((batch) => ({ batch: layOut(batch), pieces: batch }));
   const total = batches.reduce((sum, { batch }) => sum + batch.bytes, 0);
-  const bytes = batches.reduce(
-    (sum, { batch }) => sum + align4(batch.bytes),
-    pieces.length * (PARAMS_PITCH + 4) + 2 * TROUBLE_BYTES,
-  );
+  const bytes = batches.reduce((sum, { batch }) => sum + align4(batch.bytes), 0) + pieces.length * SMALL_BYTES;
   // What is only an offer of others, residents among them, is left to them.
   if (bytes > Math.min(gpu.memory.budget - gpu.memory.used, MOST_BYTES)) return undefined;
 
@@ -64,13 +63,7 @@ export async function createResidents(
     for (const buffer of made.splice(0)) gpu.destroyBuffer(buffer);
   };
   try {
-    const { COPY_SRC, COPY_DST, MAP_READ, STORAGE, UNIFORM } = Usage;
-    const buffers = {
-      params: make(pieces.length * PARAMS_PITCH, UNIFORM | COPY_DST, 'averaging parameters'),
-      trouble: make(TROUBLE_BYTES, STORAGE | COPY_SRC | COPY_DST, 'averaging trouble'),
-      readback: make(TROUBLE_BYTES, MAP_READ | COPY_DST, 'averaging trouble, back'),
-    };
-    const reach = createReach(gpu, make(pieces.length * 4, STORAGE | COPY_SRC, 'largest exponents'));
+    const reach = createReach(gpu, make(pieces.length * 4, Usage.STORAGE | Usage.COPY_SRC, 'largest exponents'));
     const places: Place[] = [];
     let done = 0;
     let copied: Promise<unknown> = Promise.resolve();
@@ -98,14 +91,14 @@ export async function createResidents(
     await copied;
     const reaches = await reach.read();
     const byTarget = new Map(pieces.map((piece) => [piece.target!, piece]));
-    const reaverage = createReaverage(gpu, buffers, places, reaches);
+    const average = createReaverage(gpu, places, reaches, make);
     return {
-      bytes,
+      bytes: made.reduce((sum, { size }) => sum + size, 0),
       has: (target, { terms }) => {
         const here = byTarget.get(target)?.average.terms;
         return here !== undefined && terms.every(({ info }) => here.some((term) => term.info === info));
       },
-      average: reaverage,
+      average,
       destroy,
     };
   } catch (error) {
