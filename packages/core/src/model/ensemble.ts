@@ -96,7 +96,7 @@ export function ensembleUNet(shelf: UNetShelf, members: () => readonly Member[])
           for (let i = 0; i < values.length; i++) sum[i]! += share * values[i]!;
         }
       }
-      const means = [...sums].map(([name, sum]) => [name, Float32Array.from(sum)] as const);
+      const means = [...sums].map(([name, sum]) => [name, new Float32Array(sum)] as const);
       return Object.fromEntries(means) as Awaited<ReturnType<UNet['predict']>>;
     },
     predictFootprint: shelf.predictFootprint,

@@ -6,5 +6,5 @@ export function mix(...terms: readonly (readonly [weight: number, values: Float3
     if (weight === 0) continue; // 0 times an infinity of a ruined term is no number
     for (let i = 0; i < sum.length; i++) sum[i] += weight * values[i];
   }
-  return Float32Array.from(sum);
+  return new Float32Array(sum);
 }
