@@ -19,7 +19,7 @@
 /**
  * The operations that a recording's products take, by the sizes that its kernels are told: a multiplication and an
  * addition for each weight and each output. Norms and element-wise kernels are not counted.
- * @param {import('../../packages/core/dist/gpu/plan.js').Recording} recording
+ * @param {import('../../packages/core/dist/gpu/recording.js').Recording} recording
  */
 export function flopOf({ graph }) {
   let flop = 0;

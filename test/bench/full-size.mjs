@@ -10,7 +10,8 @@ import { parseArgs } from 'node:util';
 import { adapterName } from '../../packages/cli/dist/gpu.js';
 import { openGpu } from '../../packages/cli/dist/index.js';
 import { Usage } from '../../packages/core/dist/gpu/flags.js';
-import { createPlan, record } from '../../packages/core/dist/gpu/plan.js';
+import { createPlan } from '../../packages/core/dist/gpu/plan.js';
+import { record } from '../../packages/core/dist/gpu/recording.js';
 import { productName } from '../../packages/core/dist/gpu/tuning.js';
 import {
   blendOf,

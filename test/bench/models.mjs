@@ -1,7 +1,7 @@
 /** The pantry's models, step by step: what a picture is made of, copies to and from the GPU included. */
 import { fileURLToPath } from 'node:url';
 import { diskFolder } from '../../packages/cli/dist/index.js';
-import { record } from '../../packages/core/dist/gpu/plan.js';
+import { record } from '../../packages/core/dist/gpu/recording.js';
 import {
   blendOf,
   closeWeights,

@@ -5,7 +5,8 @@
 import { f32ToF16Bits } from '../../packages/core/dist/checkpoint/dtype.js';
 import { Usage } from '../../packages/core/dist/gpu/flags.js';
 import { elementCount } from '../../packages/core/dist/gpu/graph.js';
-import { createPlan, record, storageBytes } from '../../packages/core/dist/gpu/plan.js';
+import { createPlan } from '../../packages/core/dist/gpu/plan.js';
+import { record, storageBytes } from '../../packages/core/dist/gpu/recording.js';
 import { blendOf, bytesSource, encodeSafetensorsHeader, openSafetensors } from '../../packages/core/dist/index.js';
 import { attention } from '../../packages/core/dist/ops/attention.js';
 import { conv2d } from '../../packages/core/dist/ops/conv2d.js';

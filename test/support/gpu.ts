@@ -5,7 +5,8 @@ import { openAdapter } from '../../packages/cli/src/device.ts';
 import { f32ToF16Bits } from '../../packages/core/src/checkpoint/dtype.ts';
 import { Usage } from '../../packages/core/src/gpu/flags.ts';
 import { cast, type Tensor } from '../../packages/core/src/gpu/graph.ts';
-import { createPlan, record } from '../../packages/core/src/gpu/plan.ts';
+import { createPlan } from '../../packages/core/src/gpu/plan.ts';
+import { record } from '../../packages/core/src/gpu/recording.ts';
 import type { Matrix } from '../../packages/core/src/ops/weights.ts';
 
 export async function testGpu(precision: Precision = 'f32', budget?: number): Promise<Gpu> {

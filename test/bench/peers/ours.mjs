@@ -1,6 +1,7 @@
 /** Core's own ops, recorded several times over, with weights in f32 as the peers have them. */
 import { Usage } from '../../../packages/core/dist/gpu/flags.js';
-import { createPlan, record } from '../../../packages/core/dist/gpu/plan.js';
+import { createPlan } from '../../../packages/core/dist/gpu/plan.js';
+import { record } from '../../../packages/core/dist/gpu/recording.js';
 import { attention } from '../../../packages/core/dist/ops/attention.js';
 import { conv2d } from '../../../packages/core/dist/ops/conv2d.js';
 import { silu } from '../../../packages/core/dist/ops/elementwise.js';

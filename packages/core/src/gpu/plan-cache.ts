@@ -1,7 +1,8 @@
 /** Plans by shape: the next picture of the same size replays the plan of the last. */
 import type { Gpu } from './gpu.js';
 import type { Tensor } from './graph.js';
-import { type Arrays, compile, createPlan, type Plan, type RunOptions, record } from './plan.js';
+import { type Arrays, compile, createPlan, type Plan, type RunOptions } from './plan.js';
+import { record } from './recording.js';
 
 /** Plans kept; an old one is given up for a new one. */
 const MOST_PLANS = 4;
@@ -12,6 +13,8 @@ export interface PlanCache {
     inputs: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>,
     options?: RunOptions & { readonly variant?: string; readonly wantsTap?: (name: string) => boolean },
   ): Promise<Record<string, Float32Array>>;
+  /** Weights have changed: see Plan. */
+  forget(): void;
   destroy(): void;
 }
 
@@ -19,6 +22,7 @@ export function createPlanCache(
   gpu: Gpu,
   label: string,
   forward: (inputs: Record<string, Tensor>, variant: string) => Record<string, Tensor>,
+  { steady }: { readonly steady?: readonly string[] } = {},
 ): PlanCache {
   const plans = new Map<string, Plan>();
   let { tuning } = gpu;
@@ -35,7 +39,7 @@ export function createPlanCache(
       const shapes = Object.fromEntries(entries.map(([name, { shape }]) => [name, shape]));
       const arrays: Arrays = Object.fromEntries(entries.map(([name, { data }]) => [name, data]));
       const make = async () => {
-        const recording = record(gpu, shapes, (tensors) => forward(tensors, variant), wantsTap);
+        const recording = record(gpu, shapes, (tensors) => forward(tensors, variant), { wantsTap, steady });
         await compile(gpu, recording);
         return createPlan(gpu, recording, label);
       };
@@ -60,6 +64,9 @@ export function createPlanCache(
       plans.delete(key); // so that the order is that of the last use
       plans.set(key, plan);
       return plan.run(arrays, options);
+    },
+    forget() {
+      for (const plan of plans.values()) plan.forget();
     },
     destroy,
   };

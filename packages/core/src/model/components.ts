@@ -6,8 +6,9 @@ import type { ClipTextConfig, UNetConfig, VaeConfig } from '../checkpoint/config
 import { CheckpointError } from '../errors.js';
 import { type Gpu, withTier } from '../gpu/gpu.js';
 import type { Tensor } from '../gpu/graph.js';
-import { footprint, type RunOptions, record } from '../gpu/plan.js';
+import type { RunOptions } from '../gpu/plan.js';
 import { createPlanCache } from '../gpu/plan-cache.js';
+import { footprint, record } from '../gpu/recording.js';
 import { toChannelsFirst, toChannelsLast } from '../image/layout.js';
 import type { Blend } from '../soup/blend.js';
 import { gatherRows } from '../soup/gather.js';
@@ -129,16 +130,22 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
   const parameters = createParameters(gpu, blend);
   const forward = unet(parameters.scope, config);
   parameters.refuseUnused();
-  const plans = createPlanCache(gpu, 'UNet', ({ sample, timestep, context }) => ({
+  const output = ({ sample, timestep, context }: Record<string, Tensor>) => ({
     output: forward(sample!, timestep!, context!),
-  }));
+  });
+  // The keys and values of a text are the same at every step.
+  const recorded = { steady: ['context'] };
+  const plans = createPlanCache(gpu, 'UNet', output, recorded);
 
   return {
     config,
     get bytes() {
       return parameters.bytes;
     },
-    load: parameters.load,
+    async load(from: Blend, options?: LoadOptions) {
+      plans.forget();
+      await parameters.load(from, options);
+    },
     /**
      * sample (N, C, H, W), timesteps (N), context (N, T, contextChannels) -> output (N, C, H, W), raw: noise or v.
      * Taps come beside it as they are on the GPU: (N, H, W, C).
@@ -170,11 +177,7 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
     predictFootprint({ images, height, width }: Sample, tokens: number) {
       const sample = [images, height, width, config.inChannels];
       const context = [images, tokens, config.crossAttentionDim[0]!];
-      return footprint(
-        record(gpu, { sample, timestep: [images], context }, ({ sample, timestep, context }) => ({
-          output: forward(sample!, timestep!, context!),
-        })),
-      );
+      return footprint(record(gpu, { sample, timestep: [images], context }, output, recorded));
     },
     destroy() {
       plans.destroy();

@@ -8,7 +8,7 @@ import { CheckpointError, IncompatibleError } from '../errors.js';
 import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { show, type Tensor } from '../gpu/graph.js';
-import { storageBytes } from '../gpu/plan.js';
+import { storageBytes } from '../gpu/recording.js';
 import { type Matrix, WIDEST_TILE } from '../ops/weights.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
 import { type Average, averageOf, type Blend, checkBlend, isFloat } from './blend.js';
