@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { towards } from '../state/barycentric.js';
 import { useKitchen } from '../ui/context.js';
 import { Slider } from '../ui/fields.js';
+import { isDark } from '../ui/theme.js';
 import { madeIn } from './made.js';
 import { openScene, type Scene } from './scene.js';
 import { type SpaceProps, spoken } from './space-panel.js';
@@ -23,6 +24,7 @@ export function Tetrahedron({ corners, weights, onPlace, onRest }: SpaceProps) {
     state.value,
     corners.map(({ name }) => name),
   );
+  void isDark.value; // other colours are another picture
   useEffect(() => scene.current?.draw({ orbit, weights, hues: corners.map(({ hue }) => hue), made }));
 
   const onPointerDown = (event: PointerEvent & { currentTarget: HTMLCanvasElement }) => {

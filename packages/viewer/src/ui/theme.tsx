@@ -1,5 +1,5 @@
 /** Light, dark, or what the system says. */
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import { IconButton } from './fields.js';
 import { Icon } from './icons.js';
 
@@ -16,6 +16,15 @@ function set(next: Theme): void {
 }
 
 set(theme.value);
+
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const systemIsDark = signal(dark.matches);
+dark.addEventListener('change', ({ matches }) => {
+  systemIsDark.value = matches;
+});
+
+/** For what takes its colours from the style sheet by itself, and has to when they change. */
+export const isDark = computed(() => (theme.value === 'system' ? systemIsDark.value : theme.value === 'dark'));
 
 export function ThemeSwitch() {
   const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length]!;
