@@ -14,10 +14,13 @@ export function ComparePanel() {
   const { doc, sheet, pinned } = state.value;
   const [kind, setKind] = useState<SheetKind>('sweep');
   const [count, setCount] = useState<number>(5);
-  const names = doc.present.ingredients.map(({ name }) => name);
+  const { ingredients } = doc.present;
+  const names = ingredients.map(({ name }) => name);
+  // What is in the soup is what one wants to compare.
+  const offered = [...ingredients.filter(({ on }) => on), ...ingredients.filter(({ on }) => !on)];
   const [chosen, setChosen] = useState<readonly string[]>([]);
   const needed = kind === 'sweep' ? 2 : 3;
-  const axes = Array.from({ length: needed }, (_, i) => (names.includes(chosen[i]!) ? chosen[i]! : names[i]));
+  const axes = Array.from({ length: needed }, (_, i) => (names.includes(chosen[i]!) ? chosen[i]! : offered[i]?.name));
   const isPossible = names.length >= needed && new Set(axes).size === needed;
   const make = () => {
     const of = kind === 'sweep' ? sweepOf : gridOf;
