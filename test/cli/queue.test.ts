@@ -15,7 +15,7 @@ import { createOutput } from '../../packages/cli/src/output.ts';
 import { workOf } from '../../packages/cli/src/queue/work.ts';
 import { choose } from '../../packages/cli/src/queue/worker.ts';
 import { built, bundle, support } from '../support/bundle.ts';
-import { buildCli, scratch, soup } from '../support/cli.ts';
+import { buildCli, scratch, soup, startSoup } from '../support/cli.ts';
 import { fakeSoupOf } from '../support/fake-engine.mjs';
 
 vi.setConfig({ testTimeout: 180_000 });
@@ -121,8 +121,9 @@ describe.skipIf(!hasRedis && !process.env.CI)('a queue', () => {
     };
   }
 
-  function worker(lease: number, options: object = {}) {
-    const child = spawn(process.execPath, [program, url, `q${queueName}`, String(lease), JSON.stringify(options)]);
+  function worker(lease: number, options: object = {}, env: NodeJS.ProcessEnv = {}) {
+    const args = [program, url, `q${queueName}`, String(lease), JSON.stringify(options)];
+    const child = spawn(process.execPath, args, { env: { ...process.env, ...env } });
     children.push(child);
     const drawn: { id: string; path: string }[] = [];
     let rest = '';
@@ -251,6 +252,34 @@ describe.skipIf(!hasRedis && !process.env.CI)('a queue', () => {
     expect(`${wrong.stdout}${wrong.stderr}`).toMatch(/WRONGPASS|password/);
     expect(`${wrong.stdout}${wrong.stderr}`).not.toContain('wr0ng');
     expect((await ask('secret')).code).toBe(0);
+    await kill(server, 'SIGTERM');
+    await startRedis();
+  });
+
+  test('goes through TLS, with user and password, and refuses a certificate that nobody vouches for', async () => {
+    await kill(server, 'SIGTERM');
+    const [plain, secured] = [url, await freePort()];
+    // Self-signed, for localhost alone: openssl req -x509 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost
+    const file = (name: string) => support(`tls/${name}`);
+    const tls = ['--tls-cert-file', file('localhost.crt'), '--tls-key-file', file('localhost.key')];
+    const user = ['--user', 'cook', 'on', '>secret', '~*', '&*', '+@all'];
+    await startRedis('--tls-port', `${secured}`, ...tls, '--tls-auth-clients', 'no', ...user);
+    queueName++;
+    await submit('- {model: a, prompt: x}');
+
+    url = `rediss://cook:secret@localhost:${secured}`;
+    const ask = (env: Record<string, string>) =>
+      startSoup(['queue', 'status', '--queue', url, '--queue-name', `q${queueName}`, '--json'], { env }).ended;
+    const stranger = await ask({});
+    expect([stranger.code, JSON.parse(stranger.stdout).error.name]).toEqual([7, 'QueueError']);
+    expect(stranger.stdout).toMatch(/certificate/);
+    expect(stranger.stdout).not.toContain('secret');
+
+    const trusting = { NODE_EXTRA_CA_CERTS: file('localhost.crt') };
+    expect(await worker(5, {}, trusting).ended).toBe(0);
+    expect(pictures()).toHaveLength(1);
+    expect(JSON.parse((await ask(trusting)).stdout).total).toMatchObject({ completed: 1, failed: 0 });
+    url = plain;
     await kill(server, 'SIGTERM');
     await startRedis();
   });
