@@ -33,6 +33,7 @@ export default defineConfig({
         test: {
           name: 'arithmetic',
           include: ARITHMETIC,
+          setupFiles: ['support/properties.ts'],
           isolate: false,
           maxWorkers: together,
           sequence: { groupOrder: 2 },

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodePng } from '../../packages/cli/src/image/png.js';
 import { decode, noise } from './pictures.js';
+import '../support/properties.ts';
 
 const picture = noise(7, 5, 3);
 

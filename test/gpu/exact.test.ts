@@ -16,6 +16,7 @@ import { bytesSource } from '../../packages/core/src/checkpoint/source.ts';
 import { exactAverage, type Half, isFinite16 } from '../support/exact.ts';
 import { testGpu } from '../support/gpu.ts';
 import { weightsOf } from '../support/safetensors.ts';
+import '../support/properties.ts';
 
 interface Numbers {
   readonly type: Half;

@@ -5,6 +5,7 @@ import { hintsOf, type Meaning, meaningOf, type Press } from '../../packages/cli
 import { type Action, reduce } from '../../packages/cli/src/tui/state/reducer.ts';
 import type { State } from '../../packages/cli/src/tui/state/state.ts';
 import { acted, begin, drawn, SHARDS, shard } from './support.tsx';
+import '../support/properties.ts';
 
 const NAMED: Record<string, Press> = {
   up: { input: '', upArrow: true },

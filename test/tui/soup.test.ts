@@ -21,6 +21,7 @@ import {
 } from '../../packages/cli/src/tui/state/soup.ts';
 import { characters, erased, inserted, lineOf, moved, wordBefore } from '../../packages/cli/src/tui/state/text-line.ts';
 import { shard } from './support.tsx';
+import '../support/properties.ts';
 
 const weights = (shards: readonly Shard[]): number[] => shards.map(({ weight }) => weight);
 
