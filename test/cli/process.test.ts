@@ -86,7 +86,10 @@ test('doctor tells the adapter, the versions and the pantry', async () => {
   const { code, stdout } = await startSoup(['doctor', '--json']).ended;
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
-    adapter: { name: expect.any(String), precision: expect.stringMatching(/^f(16|32)$/), limits: expect.anything() },
+    adapter: {
+      ...{ name: expect.any(String), precision: expect.stringMatching(/^f(16|32)$/) },
+      ...{ limits: expect.anything(), tuned: expect.any(Number) },
+    },
     versions: { node: process.versions.node, webgpu: expect.any(String) },
     pantry: { models: expect.arrayContaining(['base', 'noto']) },
   });

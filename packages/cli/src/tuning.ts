@@ -7,7 +7,7 @@ import { writeFileAtomic } from './atomic-file.js';
 import { cacheFolder } from './hash/cache.js';
 import { version, versionOf } from './version.js';
 
-type Env = Readonly<Record<string, string | undefined>>;
+export type Env = Readonly<Record<string, string | undefined>>;
 
 /** A product with its tiling. */
 export type Entry = Product & Tiling;

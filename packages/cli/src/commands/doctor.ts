@@ -11,6 +11,7 @@ import { pantry } from '../recipe.js';
 import { understood } from '../report.js';
 import type { Run } from '../run.js';
 import { table } from '../table.js';
+import { type Env, readTuning, tuningFile } from '../tuning.js';
 import { version, versionOf } from '../version.js';
 
 interface DoctorFlags extends CommonFlags {
@@ -37,7 +38,7 @@ Examples:
 }
 
 async function doctor({ adapter: name }: DoctorFlags, output: Output): Promise<number> {
-  const found = await inspect(name).catch((error: unknown) => {
+  const found = await inspect(name, output.io.env).catch((error: unknown) => {
     const understandable = understood(error);
     if (understandable instanceof SoupError) return understandable;
     throw error;
@@ -72,6 +73,7 @@ async function doctor({ adapter: name }: DoctorFlags, output: Output): Promise<n
           ['features', found.features.join(', ') || 'none of those that soup uses'],
           ['precision', `${found.precision}${found.precision === 'f32' ? ' (the adapter has no shader-f16)' : ''}`],
           ['matrix units', found.matrixUnits],
+          ['tiles', found.tuned > 0 ? `tuned for ${found.tuned} products` : 'by rule; soup tune looks for faster ones'],
           ...Object.entries(found.limits).map(([limit, value]): [string, string] => [limit, sizeOf(limit, value)]),
         ];
   const rows: [string, string][] = [
@@ -95,11 +97,12 @@ async function doctor({ adapter: name }: DoctorFlags, output: Output): Promise<n
   return failure?.exitCode ?? 0;
 }
 
-async function inspect(name: string | undefined) {
+async function inspect(name: string | undefined, env: Env) {
   const { openAdapter } = await loadDevice();
   const adapter = await openAdapter({ adapter: name });
   const { vendor, architecture, device, description } = adapter.info;
   const matrix = await matrixUnitsOf(adapter, name);
+  const tuning = tuningFile(adapter, env);
   return {
     name: adapterName(adapter),
     ...{ vendor, architecture, device },
@@ -111,6 +114,8 @@ async function inspect(name: string | undefined) {
     precision: adapter.features.has('shader-f16') ? 'f16' : 'f32',
     matrixUnits: matrix?.units ?? 'none',
     matrixWarning: matrix?.warning,
+    /** Products that `soup tune` has found tiles for. */
+    tuned: tuning === undefined ? 0 : (await readTuning(tuning)).length,
   };
 }
 
