@@ -134,11 +134,19 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     ];
     /** The commands of the next run, encoded while the GPU works on this one: they are the same for any input. */
     let next: GPUCommandBuffer[] | undefined;
-    /** What `next` takes as computed is of these. */
-    let held: Arrays = {};
-    const isHeld = (arrays: Arrays) => steady.inputs.every((name) => isSame(held[name], arrays[name]));
-    const hold = (arrays: Arrays) => {
-      held = Object.fromEntries(steady.inputs.map((name) => [name, arrays[name]!.slice()]));
+    /** What `next` takes as computed is of these: the arrays that were given, and what was in them then. */
+    let held: Readonly<Record<string, { given: Float32Array; numbers: Float32Array }>> = {};
+    const isHeld = (arrays: Arrays) => steady.inputs.every((name) => isSame(held[name]?.numbers, arrays[name]));
+    const seemsHeld = (arrays: Arrays) =>
+      steady.inputs.every((name) => held[name]?.given === arrays[name]) || isHeld(arrays);
+    const submit = (commands: readonly GPUCommandBuffer[]) => {
+      for (const part of commands) gpu.device.queue.submit([part]);
+    };
+    const submitAll = (arrays: Arrays) => {
+      held = Object.fromEntries(
+        steady.inputs.map((name) => [name, { given: arrays[name]!, numbers: arrays[name]!.slice() }]),
+      );
+      submit(encodeFrom(0));
     };
     return {
       outputs: Object.fromEntries(results.map(([name, x]) => [name, x.shape])),
@@ -150,9 +158,10 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
           copyResults(encoder);
           gpu.onKernels(label, await times());
         } else {
-          const again = next && isHeld(arrays) ? next : undefined;
-          if (!again) hold(arrays);
-          for (const part of again ?? encodeFrom(0)) gpu.device.queue.submit([part]);
+          const isAgain = next !== undefined && seemsHeld(arrays);
+          if (isAgain) submit(next!);
+          // Somebody may have written to an array that was given before: looked for while the GPU has begun.
+          if (!isAgain || !isHeld(arrays)) submitAll(arrays);
         }
         onSubmitted?.(Object.fromEntries(results.map(([name, x]) => [name, x.storage.buffer!])));
         const read = gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
