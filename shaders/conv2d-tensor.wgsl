@@ -1,5 +1,6 @@
 // y = activation(conv(x, w) + bias + shift) + residual on the matrix units: rows are output pixels, the inner dimension
-// runs over (kernel y, kernel x, input channel), and channels are divisible by 32, so that a chunk has one tap.
+// runs over (block of 32 input channels, kernel y, kernel x, channel of the block): what one tap has fetched the next ones
+// find in the cache.
 // Uses tensor-tile.wgsl.
 //
 //   x             (images, in_height, in_width, channels)   f16, or f32 that is rounded to f16 as it is fetched
@@ -38,11 +39,19 @@ struct Params {
 @group(0) @binding(5) var<storage, read> residual: array<ResidualVec>;
 @group(0) @binding(6) var<storage, read_write> y: array<YVec>;
 
-// A row's window: the image's first line, and the top left corner in the (scaled) input.
+// Of an output pixel: the input pixel at the corner of its window, and where that would lie in x.
 struct Window {
+  at: u32,
   image_at: u32,
   top: i32,
   left: i32,
+}
+
+// Of an inner index: its tap, its channel, and how far into x from the window's corner they are.
+struct Step {
+  by: u32,
+  tap: vec2i,
+  channel: u32,
 }
 
 @compute @workgroup_size(THREADS)
@@ -59,20 +68,27 @@ fn begin_row(row: u32) -> Window {
   let pixel = row % params.rows_per_image;
   let corner = vec2i(vec2u(pixel / params.out_width, pixel % params.out_width) * params.stride);
   let image_at = row / params.rows_per_image * params.in_height;
-  return Window(image_at, corner.x - i32(params.pad_top), corner.y - i32(params.pad_left));
+  let top = corner.x - i32(params.pad_top);
+  let left = corner.y - i32(params.pad_left);
+  let at = ((i32(image_at) + top) * i32(params.in_width) + left) * i32(params.channels / 8);
+  return Window(u32(at), image_at, top, left);
 }
 
-fn x_chunk(window: Window, k: u32) -> vec4u {
-  let tap = k / params.channels;
-  let channel = k - tap * params.channels;
-  let tap_y = tap / params.kernel;
-  let at_y = window.top + i32(tap_y);
-  let at_x = window.left + i32(tap - tap_y * params.kernel);
-  let is_in = at_y >= 0 && at_x >= 0 && at_y < i32(params.up_height) && at_x < i32(params.up_width);
-  var pixel = vec2u(u32(at_y), u32(at_x));
+fn begin_step(k: u32) -> Step {
+  let taps = params.kernel * params.kernel;
+  let tap = k / 32 % taps;
+  let at = vec2u(tap / params.kernel, tap % params.kernel);
+  let channel = k / 32 / taps * 32 + k % 32;
+  return Step(((at.x * params.in_width + at.y) * params.channels + channel) / 8, vec2i(at), channel);
+}
+
+fn x_chunk(window: Window, step: Step) -> vec4u {
+  let pixel = vec2u(vec2i(window.top, window.left) + step.tap); // before the edge is far past it, too
+  let is_in = pixel.x < params.up_height && pixel.y < params.up_width;
+  var at = window.at + step.by;
   if (UPSAMPLE) {
-    pixel = pixel * vec2u(params.in_height, params.in_width) / vec2u(params.up_height, params.up_width);
+    let source = pixel * vec2u(params.in_height, params.in_width) / vec2u(params.up_height, params.up_width);
+    at = (((window.image_at + source.x) * params.in_width + source.y) * params.channels + step.channel) / 8;
   }
-  let at = ((window.image_at + pixel.x) * params.in_width + pixel.y) * params.channels + channel;
-  return select(vec4u(0), x_halves(x[select(0, at / 8, is_in)]), is_in);
+  return select(vec4u(0), x_halves(x[select(0, at, is_in)]), is_in);
 }

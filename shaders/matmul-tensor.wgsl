@@ -39,6 +39,10 @@ fn begin_row(row: u32) -> u32 {
   return row * params.inner / 8;
 }
 
-fn x_chunk(row_at: u32, k: u32) -> vec4u {
-  return x_halves(x[row_at + k / 8]);
+fn begin_step(k: u32) -> u32 {
+  return k / 8;
+}
+
+fn x_chunk(row_at: u32, step: u32) -> vec4u {
+  return x_halves(x[row_at + step]);
 }

@@ -1,8 +1,9 @@
 // A tile of y = x · wᵀ on the matrix units: what matmul-tensor.wgsl and conv2d-tensor.wgsl share. The kernel that uses it
 // has `params` with rows, columns, inner, split, rows_per_image and has_...; the bindings w, bias, shift, residual and
-// y; and two functions:
-//   begin_row(row) -> at        for each row of x that this thread fetches: all that x_chunk needs to know of it
-//   x_chunk(at, k) -> vec4u     eight halves of that row, from inner index k on
+// y; and three functions:
+//   begin_row(row) -> at          for each row of x that this thread fetches: all that x_chunk needs to know of it
+//   begin_step(k) -> step         the same of an inner index
+//   x_chunk(at, step) -> vec4u    eight halves of that row, from that inner index on
 //
 // x and w are staged in workgroup memory as halves, DEPTH of the inner dimension at once, while the next ones are on
 // their way into registers. They are bound as read_write though nobody writes them: what cannot change is fetched as
@@ -34,6 +35,9 @@ const W_START = TILE_ROWS * PITCH;
 const STRIP_PITCH = (GROUP_COLUMNS + 4) / 4;
 const STRIP = 16 * STRIP_PITCH;
 
+// Rows that all threads stage at once.
+const STAGED = THREADS / CHUNKS;
+
 // Halves of x, then of w; when all are used, sums. Memory of its own for those would take it from the caches (159 against
 // 267 TFLOP/s).
 var<workgroup> panel: array<vec4u, max((TILE_ROWS + TILE_COLUMNS) * PITCH, ROW_GROUPS * COLUMN_GROUPS * STRIP)>;
@@ -46,13 +50,16 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   let begin = group.z * params.split;
   let end = min(begin + params.split, params.inner);
   let chunk = thread % CHUNKS * 8;
+  let staged = staged_row(thread);
+  let panel_at = staged * PITCH + thread % CHUNKS;
 
+  let first_step = begin_step(begin + chunk);
   @unroll for (var i = 0u; i < X_SLOTS; i++) {
-    let row#i = begin_row(min(first_row + (thread + i * THREADS) / CHUNKS, params.rows - 1));
-    var x_next#i = x_chunk(row#i, begin + chunk);
+    let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1));
+    var x_next#i = x_chunk(row#i, first_step);
   }
   @unroll for (var i = 0u; i < W_SLOTS; i++) {
-    var w_next#i = w[w_chunk(thread + i * THREADS, begin, first_column)];
+    var w_next#i = w[w_chunk(begin + chunk, first_column + staged + i * STAGED)];
   }
   @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
@@ -62,21 +69,19 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
 
   for (var k = begin; k < end; k += DEPTH) {
     @unroll for (var i = 0u; i < X_SLOTS; i++) {
-      let slot = thread + i * THREADS;
-      panel[slot / CHUNKS * PITCH + slot % CHUNKS] = x_next#i;
+      panel[panel_at + i * STAGED * PITCH] = x_next#i;
     }
     @unroll for (var i = 0u; i < W_SLOTS; i++) {
-      let slot = thread + i * THREADS;
-      panel[W_START + slot / 4 % TILE_COLUMNS * PITCH + slot / (TILE_COLUMNS * 4) * 4 + slot % 4] = w_next#i;
+      panel[W_START + panel_at + i * STAGED * PITCH] = w_next#i;
     }
-    storageBarrier();
     workgroupBarrier();
-    let next = min(k + DEPTH, end - DEPTH);
+    let next = min(k + DEPTH, end - DEPTH) + chunk;
+    let step = begin_step(next);
     @unroll for (var i = 0u; i < X_SLOTS; i++) {
-      x_next#i = x_chunk(row#i, next + chunk);
+      x_next#i = x_chunk(row#i, step);
     }
     @unroll for (var i = 0u; i < W_SLOTS; i++) {
-      w_next#i = w[w_chunk(thread + i * THREADS, next, first_column)];
+      w_next#i = w[w_chunk(next, first_column + staged + i * STAGED)];
     }
     @unroll for (var d = 0u; d < STEPS; d++) {
       @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
@@ -115,10 +120,18 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   }
 }
 
-// Where the eight weights of a slot are: block after block of 32, as they lie in memory.
-fn w_chunk(slot: u32, k: u32, first_column: u32) -> u32 {
-  let block = k / 32 + slot / (TILE_COLUMNS * 4);
-  return (block * params.columns + first_column) * 4 + slot % (TILE_COLUMNS * 4);
+// The row of a panel that a thread stages first: neighbours in the order in which eight stores at once meet every bank of
+// workgroup memory. In the order of the rows they meet half of them, twice (70 against 131 bytes a cycle; DEPTH 64 does not).
+fn staged_row(thread: u32) -> u32 {
+  if (CHUNKS == 4) {
+    return thread / 32 * 8 + thread / 8 % 4 + thread / 4 % 2 * 4;
+  }
+  return thread / CHUNKS;
+}
+
+// Where eight weights are: block after block of 32 of the inner dimension, as they lie in memory.
+fn w_chunk(k: u32, column: u32) -> u32 {
+  return (k / 32 * params.columns + column) * 4 + k % 32 / 8;
 }
 
 fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {

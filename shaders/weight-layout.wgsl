@@ -1,7 +1,8 @@
 // Where averages go: a part of average.wgsl and average-bounded.wgsl, which say what average_pair and average_word are.
 //
 //   y  PACKED: two 16-bit numbers in a word. Else an f32 each.
-//      LAYOUT > 0: (taps * channels / LAYOUT, all_rows, LAYOUT), as matmul.wgsl and conv2d.wgsl read weights
+//      LAYOUT 1, 4: (taps, channels / LAYOUT, all_rows, LAYOUT), as matmul.wgsl and conv2d.wgsl read weights
+//      LAYOUT 32: (channels / 32, taps, all_rows, 32), for the matrix units (tensor-tile.wgsl)
 //      LAYOUT = 0: the file's order, from element `first` on
 //
 // One thread makes one word of y; with a LAYOUT, one of each tap: the second number of a place is the vector of channels, so
@@ -27,7 +28,8 @@ fn store_in_layout(thread: u32, vector: u32) {
   let i = select(thread, thread * 2, PACKED);
   let file_at = (i / width * params.channels + vector * width + i % width) * params.taps;
   for (var tap = 0u; tap < params.taps; tap++) {
-    let at = ((tap * params.channels / width + vector) * params.all_rows + params.first) * width + i;
+    let block = select(tap * params.channels / width + vector, vector * params.taps + tap, LAYOUT == 32);
+    let at = (block * params.all_rows + params.first) * width + i;
     if (PACKED) {
       y[at / 2] = average_pair(file_at + tap, file_at + params.taps + tap);
     } else {

@@ -75,7 +75,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       ([1, 2] as const).map((queryBlocks) => ({
         types: { q: elem, k: elem, v: elem, y: elem },
         matrixUnits: true,
-        constants: tensorConstants(HEAD, { subgroups: 4, queryBlocks, keyBlocks: 1 }),
+        constants: tensorConstants(HEAD, { subgroups: 4, queryBlocks, keyBlocks: 2, stripBlocks: 3 - queryBlocks }),
       })),
     ),
   };
@@ -167,7 +167,7 @@ describe('conventions', () => {
     expect(bindings[0]?.type).toBe('uniform');
     expect(bindings.at(-1)).toEqual({ name: 'y', type: 'storage' });
     // What a kernel of the matrix units only reads is bound for writing, too: tensor-tile.wgsl says why.
-    const also = name.endsWith('-tensor') ? ['x', 'w'] : ['trouble'];
+    const also = name.endsWith('-tensor') ? ['x', 'w', 'k', 'v'] : ['trouble'];
     for (const { name, type } of bindings.slice(1, -1))
       if (!also.includes(name)) expect(type).toBe('read-only-storage');
     expect(params.length).toBeGreaterThan(0);

@@ -98,23 +98,23 @@ function tensorAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor
   });
 }
 
-/** Of a workgroup of attention-tensor.wgsl: a subgroup's queries and the keys that are looked at at once, in sixteens. */
+/** Of a workgroup of attention-tensor.wgsl: a subgroup's queries, and the keys staged and those scored at once, in sixteens. */
 export interface TensorShape {
   readonly subgroups: number;
   readonly queryBlocks: 1 | 2;
   readonly keyBlocks: number;
+  readonly stripBlocks: number;
 }
 
 /** The first that fits the device's workgroup memory is taken: wide heads leave room for fewer keys. */
 export const TENSOR_SHAPES: readonly TensorShape[] = [
-  { subgroups: 4, queryBlocks: 1, keyBlocks: 4 },
-  { subgroups: 4, queryBlocks: 1, keyBlocks: 2 },
+  { subgroups: 4, queryBlocks: 1, keyBlocks: 2, stripBlocks: 1 },
 ];
 
 const queriesOf = ({ subgroups, queryBlocks }: TensorShape): number => subgroups * queryBlocks * 16;
 
 /** What attention-tensor.wgsl has to know of a head and of its shape. */
-export function tensorConstants(headWidth: number, { subgroups, queryBlocks, keyBlocks }: TensorShape) {
+export function tensorConstants(headWidth: number, { subgroups, queryBlocks, keyBlocks, stripBlocks }: TensorShape) {
   const blocks = Math.ceil(headWidth / 16);
   return {
     HEAD: headWidth,
@@ -122,16 +122,17 @@ export function tensorConstants(headWidth: number, { subgroups, queryBlocks, key
     SUBGROUPS: subgroups,
     QUERY_BLOCKS: queryBlocks,
     KEY_BLOCKS: keyBlocks,
+    STRIP_BLOCKS: stripBlocks,
     SLOTS: Math.ceil((keyBlocks * 16 * blocks * 2) / (subgroups * 32)),
-    EIGHTS: keyBlocks * queryBlocks,
+    EIGHTS: stripBlocks * queryBlocks,
   };
 }
 
 /** Workgroup memory that attention-tensor.wgsl takes, in bytes. */
 function tensorBytes(headWidth: number, shape: TensorShape): number {
-  const [keys, padded, queries] = [shape.keyBlocks * 16, Math.ceil(headWidth / 16) * 16, queriesOf(shape)];
-  const pitch = Math.max(padded + 8, (keys + 4) * 2) * 2;
-  return 2 * keys * (padded + 8) * 2 + queries * pitch + 16;
+  const pitch = (Math.ceil(headWidth / 16) * 16 + 8) * 2;
+  const [keys, queries] = [shape.keyBlocks * 16, queriesOf(shape)];
+  return Math.max(2 * keys * pitch + queries * (shape.stripBlocks * 16 + 4) * 4, queries * pitch) + 16;
 }
 
 /** The same with the scores in memory, for heads as wide as the VAE's (512): product, softmax, product. */

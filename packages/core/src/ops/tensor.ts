@@ -24,6 +24,7 @@ const tile = (rows: number, columns: number, depth: 32 | 64, rowGroups = 2, colu
 
 /** Large tiles reuse more of what they stage, small ones give everybody work. */
 export const TENSOR_TILES: ReadonlyMap<string, Tile> = new Map([
+  tile(128, 128, 32),
   tile(128, WIDEST_TILE, 32),
   tile(128, 64, 32),
   tile(64, 64, 32),

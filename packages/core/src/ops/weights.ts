@@ -2,11 +2,12 @@
 import type { Tensor } from '../gpu/graph.js';
 
 /** Columns of the matrix units' widest tile: behind a matrix of width 32 lies memory for a whole one (tensor.ts). */
-export const WIDEST_TILE = 128;
+export const WIDEST_TILE = 160;
 
 /**
  * A matrix, or a convolution seen as one: `rows` outputs by `inner` = taps * channels inputs, stored as
- * (inner / width, rows, width): neighbouring outputs lie beside each other.
+ * (inner / width, rows, width): neighbouring outputs lie beside each other. `inner` runs over taps, and over channels
+ * within each; of width 32 it runs over blocks of channels, and over taps within each.
  */
 export interface Matrix {
   readonly data: Tensor;
