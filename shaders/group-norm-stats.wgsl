@@ -5,9 +5,10 @@
 //   x   (images, pixels, channels)
 //   y   (images, groups, SLICES, 2)
 //
-// One workgroup per (slice, group, image). A thread has a vector of the group's channels in every so many pixels, or several
-// of them where a pixel has more than there are threads. Where SUBGROUP is above 1 the workgroup is one subgroup, and its
-// lanes' sums are added without a barrier.
+// One workgroup per (slice, GROUPS neighbouring groups, image). With several groups its threads lie along the channels of all
+// of them, so that memory is read as it lies, and WORKGROUP is a multiple of those vectors. With one, a thread has a vector of
+// its channels in every so many pixels, or several of them where a pixel has more than there are threads. Where SUBGROUP is
+// above 1 the workgroup is one subgroup with one group, and its lanes' sums are added without a barrier.
 
 struct Params {
   pixels: u32,
@@ -25,22 +26,38 @@ var<workgroup> partial: array<vec2f, WORKGROUP>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let width = params.channels / params.groups / WIDTH;
   let row = params.channels / WIDTH;
-  let start = group.z * params.pixels * row + group.y * width;
-  let pivot = first_of(Vec(x[start]));
+  let vectors = width * GROUPS;
+  let first_group = group.y * GROUPS;
+  let start = group.z * params.pixels * row + first_group * width;
+  let pivot = first_of(Vec(x[start + lane % vectors / width * width]));
   let per_slice = (params.pixels + SLICES - 1) / SLICES;
   let first = group.x * per_slice;
   let last = min(first + per_slice, params.pixels);
   // Threads behind the last whole pixel have nothing to do.
-  let across = min(width, WORKGROUP);
+  let across = min(vectors, WORKGROUP);
   let stride = WORKGROUP / across;
   let begin = first + select(lane / across, last, lane / across >= stride);
 
   var sums = vec2f(0);
-  for (var i = lane % across; i < width; i += across) {
+  for (var i = lane % across; i < vectors; i += across) {
     for (var pixel = begin; pixel < last; pixel += stride) {
       let distance = Vec(x[start + pixel * row + i]) - Vec(pivot);
       sums += vec2f(inner(distance, Vec(1)), inner(distance, distance));
     }
+  }
+  if (GROUPS > 1) {
+    partial[lane] = sums;
+    workgroupBarrier();
+    if (lane < GROUPS) {
+      var total = vec2f(0);
+      for (var from_pixel = lane * width; from_pixel < WORKGROUP; from_pixel += vectors) {
+        for (var i = 0u; i < width; i++) {
+          total += partial[from_pixel + i];
+        }
+      }
+      y[(group.z * params.groups + first_group + lane) * SLICES + group.x] = total;
+    }
+    return;
   }
   let at = (group.z * params.groups + group.y) * SLICES + group.x;
   if (SUBGROUP > 1) {

@@ -7,7 +7,8 @@
 //
 // x and w are staged in workgroup memory as halves, DEPTH of the inner dimension at once, while the next ones are on
 // their way into registers. They are bound as read_write though nobody writes them: what cannot change is fetched as
-// late as possible by NVIDIA's compiler, and then everybody waits (204 against 249 TFLOP/s at 4096 x 4096 x 4096).
+// late as possible by NVIDIA's compiler, and then everybody waits (204 against 249 TFLOP/s at 4096 x 4096 x 4096; a store
+// that never happens, behind them, makes that 2 % more).
 // Each subgroup of 32 lanes has ROW_BLOCKS x COLUMN_BLOCKS matrices of 16 x 16 sums, as f32: sums in halves overflow.
 // They are written out one by one (@unroll: packages/core/src/gpu/unroll.ts). The shape is that of NVIDIA's shmem.comp
 // (vk_cooperative_matrix_perf).
@@ -16,6 +17,9 @@
 //   y   (splits, rows, columns): split z has the sum over its part of the inner dimension
 //
 // Tiles go over the edges of x and w; what lies there is not stored.
+//
+// GATED: y = value * gelu(gate), value being the first half of the columns and gate the second (GEGLU: Shazeer 2020, arXiv
+// 2002.05202). A tile then has sixteen columns of either in turn, so that a subgroup has both; y is (rows, columns / 2).
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -32,6 +36,9 @@ const CHUNKS = DEPTH / 8;
 // rows that are read together off each other's banks.
 const PITCH = (DEPTH + 8) / 8;
 const W_START = TILE_ROWS * PITCH;
+// Columns of y that a subgroup makes, and a tile.
+const GROUP_RESULTS = select(GROUP_COLUMNS, GROUP_COLUMNS / 2, GATED);
+const TILE_RESULTS = COLUMN_GROUPS * GROUP_RESULTS;
 const STRIP_PITCH = (GROUP_COLUMNS + 4) / 4;
 const STRIP = 16 * STRIP_PITCH;
 
@@ -44,7 +51,7 @@ var<workgroup> panel: array<vec4u, max((TILE_ROWS + TILE_COLUMNS) * PITCH, ROW_G
 
 fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   let first_row = group.y * TILE_ROWS;
-  let first_column = group.x * TILE_COLUMNS;
+  let first_column = group.x * TILE_RESULTS;
   let group_row = subgroup / COLUMN_GROUPS * GROUP_ROWS;
   let group_column = subgroup % COLUMN_GROUPS * GROUP_COLUMNS;
   let begin = group.z * params.split;
@@ -59,7 +66,7 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
     var x_next#i = x_chunk(row#i, first_step);
   }
   @unroll for (var i = 0u; i < W_SLOTS; i++) {
-    var w_next#i = w[w_chunk(begin + chunk, first_column + staged + i * STAGED)];
+    var w_next#i = w[w_chunk(begin + chunk, column_of(first_column, staged + i * STAGED))];
   }
   @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
@@ -81,7 +88,10 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
       x_next#i = x_chunk(row#i, step);
     }
     @unroll for (var i = 0u; i < W_SLOTS; i++) {
-      w_next#i = w[w_chunk(next, first_column + staged + i * STAGED)];
+      w_next#i = w[w_chunk(next, column_of(first_column, staged + i * STAGED))];
+    }
+    if (params.rows == 0) {
+      x[0] = XEight(); // never; but what stands above it cannot be fetched any later
     }
     @unroll for (var d = 0u; d < STEPS; d++) {
       @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
@@ -104,16 +114,22 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
       subgroupMatrixStore<row_major>(&panel, subgroup * STRIP + j * 4, sum#i#j, STRIP_PITCH);
     }
     workgroupBarrier();
-    for (var at = lane; at < 16 * GROUP_COLUMNS / WIDTH; at += 32) {
-      let strip_row = at / (GROUP_COLUMNS / WIDTH);
-      let strip_column = at % (GROUP_COLUMNS / WIDTH);
+    let strip = subgroup * STRIP;
+    for (var at = lane; at < 16 * GROUP_RESULTS / WIDTH; at += 32) {
+      let strip_row = at / (GROUP_RESULTS / WIDTH);
+      let strip_column = at % (GROUP_RESULTS / WIDTH) * WIDTH;
       let row = first_row + group_row + i * 16 + strip_row;
-      let column = first_column + group_column + strip_column * WIDTH;
-      if (row < params.rows && column < params.columns) {
-        let four = bitcast<vec4f>(panel[subgroup * STRIP + strip_row * STRIP_PITCH + strip_column * WIDTH / 4]);
-        let sum = take(four, strip_column % (4 / WIDTH));
-        let y_at = ((group.z * params.rows + row) * params.columns + column) / WIDTH;
-        y[y_at] = to_y_vec(finish(sum, column, row, y_at));
+      let column = first_column + subgroup % COLUMN_GROUPS * GROUP_RESULTS + strip_column;
+      if (row < params.rows && column < results()) {
+        let y_at = ((group.z * params.rows + row) * results() + column) / WIDTH;
+        if (GATED) {
+          let sum_at = strip_column / 16 * 32 + strip_column % 16;
+          let value = with_bias(sum_of(strip, strip_row, sum_at), column);
+          let gate = with_bias(sum_of(strip, strip_row, sum_at + 16), column + results());
+          y[y_at] = to_y_vec(value * activate_vec(GELU, gate));
+        } else {
+          y[y_at] = to_y_vec(finish(sum_of(strip, strip_row, strip_column), column, row, y_at));
+        }
       }
     }
     workgroupBarrier();
@@ -134,11 +150,31 @@ fn w_chunk(k: u32, column: u32) -> u32 {
   return (k / 32 * params.columns + column) * 4 + k % 32 / 8;
 }
 
-fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
-  var value = sum;
-  if (params.has_bias != 0) {
-    value += Vec(bias[column / WIDTH]);
+// The column of x · wᵀ that is a tile's column i.
+fn column_of(first_column: u32, i: u32) -> u32 {
+  if (GATED) {
+    return first_column + i / 32 * 16 + i % 16 + i / 16 % 2 * results();
   }
+  return first_column + i;
+}
+
+fn results() -> u32 {
+  return select(params.columns, params.columns / 2, GATED);
+}
+
+fn sum_of(strip: u32, row: u32, column: u32) -> Vec {
+  return take(bitcast<vec4f>(panel[strip + row * STRIP_PITCH + column / 4]), column % 4);
+}
+
+fn with_bias(sum: Vec, column: u32) -> Vec {
+  if (params.has_bias != 0) {
+    return sum + Vec(bias[column / WIDTH]);
+  }
+  return sum;
+}
+
+fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
+  var value = with_bias(sum, column);
   if (params.has_shift != 0) {
     value += Vec(shift[(row / params.rows_per_image * params.columns + column) / WIDTH]);
   }

@@ -57,12 +57,12 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   ] as const;
   const norm = mixes(['x', 'y'], elem);
   // Tiles small enough for the null backend's workgroup memory; its subgroups are as large as the workgroup.
-  const tile = { rows: 32, columns: 32, rowGroups: 2, columnGroups: 2 };
+  const tile = { rows: 32, columns: 64, rowGroups: 2, columnGroups: 2 };
   const tiles = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
       ([32, 64] as const).map((depth) => ({
         ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4, matrixUnits: true },
-        constants: { ...tileConstants({ ...tile, depth }), ACTIVATION: 1 },
+        constants: { ...tileConstants({ ...tile, depth }), ACTIVATION: 1, GATED: depth === 32 },
       })),
     ),
   );
@@ -110,12 +110,17 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [false, true],
     ].map(([DELTAS, DISTANCES]) => ({ constants: { WORKGROUP, DELTAS: DELTAS!, DISTANCES: DISTANCES! } })),
     'group-norm': norm.flatMap((types) =>
-      codes.map((ACTIVATION) => ({ types, constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION } })),
+      [1, 4].flatMap((width) =>
+        codes.map((ACTIVATION) => ({
+          ...{ types, width: width as 1 | 4 },
+          constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION },
+        })),
+      ),
     ),
-    'group-norm-stats': sums.flatMap((sum) =>
+    'group-norm-stats': [...sums, { constants: { WORKGROUP: 60 } }].flatMap((sum, i) =>
       [1, 4].map((width) => ({
         ...{ ...sum, types: { x: elem }, width: width as 1 | 4 },
-        constants: { ...sum.constants, SLICES: 32 },
+        constants: { ...sum.constants, SLICES: 32, GROUPS: i < sums.length ? 1 : 4 },
       })),
     ),
     'group-norm-whole': norm.flatMap((types) =>

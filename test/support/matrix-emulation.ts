@@ -16,6 +16,15 @@ type Kind = keyof typeof SIZES;
 
 const COMMON = `
 var<private> emulated_lane: u32;
+var<private> emulated_thread: u32;
+var<workgroup> shuffled: array<f32, 1024>;
+// Real subgroups may have fewer lanes than 32.
+fn shuffle_xor(value: f32, mask: u32) -> f32 {
+  workgroupBarrier();
+  shuffled[emulated_thread] = value;
+  workgroupBarrier();
+  return shuffled[emulated_thread ^ mask];
+}
 fn multiply_accumulate(a: Left, b: Right, c: Sums) -> Sums {
   var left = a;
   var right = b;
@@ -47,6 +56,7 @@ export function emulateMatrixUnits(code: string): string {
     .replace(/enable chromium_experimental_subgroup_matrix;|diagnostic\(off, chromium[^;]*;/g, '')
     .replace(/alias (Left|Right|Sums) = [^;]*;/g, (_, kind: Kind) => `alias ${kind} = array<f32, ${SIZES[kind]}>;`)
     .replace(/subgroupMatrixMultiplyAccumulate/g, 'multiply_accumulate')
+    .replace(/subgroupShuffleXor/g, 'shuffle_xor')
     .replace(LOAD, (_, kind: Kind, order: string, array: string) => {
       const name = `load_${kind}_${order}_${array}`;
       const half = `m[i] = unpack2x16float(${array}[at / 8][at / 2 % 4])[at % 2];`;
@@ -72,7 +82,7 @@ export function emulateMatrixUnits(code: string): string {
     .replace(/\s*@builtin\(subgroup(_invocation)?_id\) \w+: u32,/g, '')
     .replace(
       /(fn main\([^)]*(?:\([^)]*\)[^)]*)*\) \{)/,
-      `$1\n  let subgroup = thread / 32;\n  let lane = thread % 32;\n  emulated_lane = lane;`,
+      `$1\n  let subgroup = thread / 32;\n  let lane = thread % 32;\n  emulated_lane = lane;\n  emulated_thread = thread;`,
     );
   return `${emulated}\n${COMMON}${[...functions.values()].join('\n')}`;
 }

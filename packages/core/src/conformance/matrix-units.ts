@@ -11,7 +11,7 @@ import { createPlan } from '../gpu/plan.js';
 import { record } from '../gpu/recording.js';
 import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
-import { add, addPerImage, silu } from '../ops/elementwise.js';
+import { add, addPerImage, geglu, silu } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
 import { blendOf } from '../soup/blend.js';
 import { createParameters, type WeightScope } from '../soup/parameters.js';
@@ -41,6 +41,18 @@ function linear(rows: number, inner: number, columns: number): Case {
     build(w) {
       const [weight, bias] = [w.matrix('weight', columns, inner), w.vector('bias', [columns])];
       return ({ x, r }) => add(r!, silu(matmul(x!, weight, bias)));
+    },
+  };
+}
+
+function gated(rows: number, inner: number, columns: number): Case {
+  return {
+    name: `matmul ${rows} x ${inner} x ${columns}, gated`,
+    weights: { weight: [columns, inner], bias: [columns] },
+    inputs: { x: [1, rows, inner] },
+    build(w) {
+      const [weight, bias] = [w.matrix('weight', columns, inner), w.vector('bias', [columns])];
+      return ({ x }) => geglu(matmul(x!, weight, bias));
     },
   };
 }
@@ -86,6 +98,9 @@ const CASES: readonly Case[] = [
   linear(128, 2560, 1280),
   linear(4096, 96, 1280),
   linear(2500, 96, 520),
+  gated(33, 64, 38),
+  gated(70, 32, 520),
+  gated(4096, 96, 640),
   convolution([2, 9, 7, 32], 33),
   convolution([1, 16, 16, 64], 64, { stride: 2 }),
   convolution([1, 9, 9, 64], 32, { stride: 2, padding: [0, 1, 1, 0] }),

@@ -7,7 +7,7 @@
  */
 import { elementCount, type Graph, type Node, type Storage, type Tensor } from './graph.js';
 
-/** Merges `unary` and `add` nodes into the kernels before them, where nobody else looks at what lies between. */
+/** Merges `unary`, `geglu` and `add` nodes into the kernels before them, where nobody else looks at what lies between. */
 export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
   const uses = countUses(graph, outputs);
   const position = new Map(graph.nodes.map((node, i) => [node, i]));
@@ -26,14 +26,20 @@ export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
   for (const node of graph.nodes) {
     if (node.kernel === 'unary') {
       const producer = mergeable(node.inputs.x!);
-      if (producer?.epilogue.activation && producer.activation === 'none') {
+      if (producer?.epilogue.activation && producer.activation === 'none' && !producer.isGated) {
         producer.activation = node.activation;
+        replace(node, producer);
+      }
+    } else if (node.kernel === 'geglu') {
+      const producer = mergeable(node.inputs.x!);
+      if (producer?.epilogue.gate && producer.activation === 'none' && !producer.inputs.shift) {
+        producer.isGated = true;
         replace(node, producer);
       }
     } else if (node.kernel === 'add') {
       const { a, b } = node.inputs as { a: Tensor; b: Tensor };
       const [producer, other] = later(a, b, position);
-      if (!producer || uses.get(producer.output.storage) !== 1 || !producer.epilogue.add) continue;
+      if (!producer || uses.get(producer.output.storage) !== 1 || !producer.epilogue.add || producer.isGated) continue;
       if (!mergeable(producer.output)) continue;
       if (elementCount(producer.output.shape) !== elementCount(node.output.shape)) continue;
       // The matrix units' kernels bind x for writing, and then nothing else may read it (tensor-tile.wgsl).

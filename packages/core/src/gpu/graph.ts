@@ -46,13 +46,15 @@ export interface Node {
   readonly inputs: Record<string, Tensor | undefined>;
   output: Tensor;
   /** What this kernel can do to its result before it stores it; see fuse.ts. */
-  readonly epilogue: { readonly activation?: true; readonly add?: true };
+  readonly epilogue: { readonly activation?: true; readonly add?: true; readonly gate?: true };
   /** Of a matrix product, and of what belongs to it. */
   readonly product?: Product & Tiling;
   /** Of an `add`: b is one row of channels per image, to be added before an activation. */
   readonly perImage?: boolean;
   /** Activation applied to the result; merged in by fuse.ts. */
   activation: Activation;
+  /** Whether the result is one half times gelu of the other (geglu); merged in by fuse.ts. */
+  isGated?: boolean;
   dispatch(node: Node): Dispatch;
 }
 

@@ -107,9 +107,7 @@ export interface TensorShape {
 }
 
 /** The first that fits the device's workgroup memory is taken: wide heads leave room for fewer keys. */
-export const TENSOR_SHAPES: readonly TensorShape[] = [
-  { subgroups: 4, queryBlocks: 1, keyBlocks: 2, stripBlocks: 1 },
-];
+export const TENSOR_SHAPES: readonly TensorShape[] = [{ subgroups: 4, queryBlocks: 1, keyBlocks: 2, stripBlocks: 1 }];
 
 const queriesOf = ({ subgroups, queryBlocks }: TensorShape): number => subgroups * queryBlocks * 16;
 

@@ -2,18 +2,20 @@
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { call, elementCount, graphOf, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, type StorageType, spread, type Tensor } from '../gpu/graph.js';
 import type { Variant } from '../gpu/kernel.js';
 
 /** Values that one workgroup sums up at least, before a group is worth cutting into slices. */
 const VALUES_PER_SLICE = 4096;
-const MAX_SLICES = 32;
-/** Pixels that one thread normalises. */
-const PIXELS = 16;
+const MAX_SLICES = 64;
 const WORKGROUP = 64;
-const STATS_WORKGROUP = 256;
-/** Values of a group that one workgroup gets through, sums and results: more are for many. */
-const WHOLE_VALUES = 2 ** 17;
+const STATS_WORKGROUP = 512;
+/** Bytes of a pixel that a graphics card reads no slower than less: so many groups are summed up side by side. */
+const STATS_BYTES = 64;
+/** Vectors from which on a thread normalises more of them: where there are enough threads anyway. */
+const MANY_VECTORS = 2 ** 22;
+/** Values of a group that one workgroup gets through, sums and results: more are for many. Processors have few workgroups. */
+const WHOLE_VALUES = { card: 2 ** 15, processor: 2 ** 17 };
 /** Numbers that a thread holds in registers. */
 const MOST_HELD = 48;
 /** As wide as a graphics card's compute unit; processors run threads one after the other. */
@@ -36,6 +38,8 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   if (whole) return whole;
   const slices = Math.min(MAX_SLICES, pixels, Math.max(1, Math.ceil((pixels * channels) / groups / VALUES_PER_SLICE)));
   const graph = graphOf(x);
+  const width = (channels / groups) % 4 === 0 ? 4 : 1;
+  const { groupsAtOnce, ...sums } = statsVariant(graph.gpu, { channels, groups, width, type: x.storage.type }, slices);
 
   const stats = call(graph, {
     kernel: 'group-norm-stats',
@@ -43,20 +47,22 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     shape: [images, groups, slices, 2],
     type: 'f32',
     dispatch: () => ({
-      variant: statsVariant(graph.gpu, (channels / groups) % 4 === 0 ? 4 : 1, slices),
+      variant: { ...sums, width },
       params: { pixels, channels, groups },
-      workgroups: [slices, groups, images],
+      workgroups: [slices, groups / groupsAtOnce, images],
     }),
   });
+  const vectors = channels / width;
+  const PIXELS = vectors * pixels >= MANY_VECTORS ? 32 : 16;
   return call(graph, {
     kernel: 'group-norm',
     inputs: { x, stats, gamma, beta },
     shape: x.shape,
     epilogue: { activation: true },
     dispatch: (node) => ({
-      variant: { constants: { WORKGROUP, SLICES: slices, PIXELS, ACTIVATION: activationCode(node.activation) } },
+      variant: { width, constants: { WORKGROUP, SLICES: slices, PIXELS, ACTIVATION: activationCode(node.activation) } },
       params: { pixels, channels, groups, eps },
-      workgroups: [Math.ceil(channels / WORKGROUP), Math.ceil(pixels / PIXELS), images],
+      workgroups: [...spread(vectors * Math.ceil(pixels / PIXELS), WORKGROUP), images],
     }),
   });
 }
@@ -75,7 +81,8 @@ function wholeGroupNorm(
   const width = (channels / groups) % 4 === 0 ? 4 : 1;
   const most = Math.min(WHOLE_WORKGROUP, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
   const workgroup = lanes > WORKGROUP / 4 ? 2 ** Math.floor(Math.log2(most)) : WORKGROUP;
-  if ((pixels * channels) / groups > WHOLE_VALUES || channels / groups / width > workgroup) return undefined;
+  const values = workgroup > WORKGROUP ? WHOLE_VALUES.card : WHOLE_VALUES.processor;
+  if ((pixels * channels) / groups > values || channels / groups / width > workgroup) return undefined;
   const held = Math.ceil(pixels / Math.floor(workgroup / (channels / groups / width)));
   // In steps, so that there are few kernels to compile; processors have few registers, and take long to compile.
   const HELD = workgroup > WORKGROUP ? Math.min(MOST_HELD / width, Math.ceil(held / 4) * 4) : 4;
@@ -93,9 +100,22 @@ function wholeGroupNorm(
 }
 
 /** Wide subgroups are graphics cards', which want more threads than one has to keep their memory busy. */
-function statsVariant(gpu: Gpu, width: 1 | 4, SLICES: number): Variant {
-  if (gpu.lanes <= WORKGROUP / 4) return { ...sumsVariant(gpu, { SLICES }), width };
-  return { width, constants: { SLICES, WORKGROUP: STATS_WORKGROUP } };
+function statsVariant(
+  gpu: Gpu,
+  { channels, groups, width, type }: { channels: number; groups: number; width: 1 | 4; type: StorageType },
+  SLICES: number,
+): Variant & { readonly groupsAtOnce: number } {
+  if (gpu.lanes <= WORKGROUP / 4) return { ...sumsVariant(gpu, { SLICES, GROUPS: 1 }), groupsAtOnce: 1 };
+  const most = Math.min(STATS_WORKGROUP, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
+  const own = channels / groups;
+  const wanted = STATS_BYTES / (type === 'f16' ? 2 : 4);
+  let groupsAtOnce = 1;
+  while (groups % (groupsAtOnce * 2) === 0 && own * groupsAtOnce < wanted) groupsAtOnce *= 2;
+  const vectors = (own / width) * groupsAtOnce;
+  if (groupsAtOnce === 1 || vectors > most) {
+    return { constants: { SLICES, GROUPS: 1, WORKGROUP: 2 ** Math.floor(Math.log2(most)) }, groupsAtOnce: 1 };
+  }
+  return { constants: { SLICES, GROUPS: groupsAtOnce, WORKGROUP: Math.floor(most / vectors) * vectors }, groupsAtOnce };
 }
 
 /** A workgroup that adds up what its threads have: one subgroup where there is one, else by turns in workgroup memory. */

@@ -3,7 +3,7 @@
  * the inner dimension is summed up. matmul.ts and conv2d.ts come here when their weights lie in blocks of 32.
  */
 import { activationCode } from '../gpu/activate.js';
-import { call, elementCount, graphOf, type StorageType, spread, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, type Node, type StorageType, spread, type Tensor } from '../gpu/graph.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { type Matrix, WIDEST_TILE } from './weights.js';
@@ -32,6 +32,8 @@ export const TENSOR_TILES: ReadonlyMap<string, Tile> = new Map([
   tile(64, 128, 32),
   tile(256, 128, 32, 4, 2),
 ]);
+
+const GATED_TILE = TENSOR_TILES.get('128x128x32/2x2')!;
 
 /**
  * What a product takes, by tile: so many workgroups run at once, and each takes so long to begin and for every step of
@@ -131,24 +133,28 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
   const tuned = graph.gpu.tuning?.(product);
   const tiling = tuned && isPossible(tuned, product, mostBytes) ? tuned : defaultTiling(product, mostBytes);
   const tile = TENSOR_TILES.get(tiling.tile)!;
+  // Subgroups that gate have pairs of matrices side by side.
+  const tileOf = (node: Node) => (node.isGated && tileConstants(tile).COLUMN_BLOCKS! % 2 > 0 ? GATED_TILE : tile);
   const steps = w.inner / tile.depth;
   const split = Math.ceil(steps / tiling.splits) * tile.depth;
   const splits = Math.ceil(w.inner / split);
-  const width = columns % 4 === 0 ? 4 : 1;
+  const widthOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
+  const width = widthOf(columns);
   const y = call(graph, {
     kernel,
     product: { ...product, ...tiling },
     inputs: { x, w: w.data, ...(splits === 1 && { bias }) },
     shape: splits === 1 ? shape : [splits, rows, columns],
     type: splits === 1 ? type : 'f32',
-    epilogue: splits === 1 ? { activation: true, add: true } : {},
+    epilogue: splits === 1 ? { activation: true, add: true, gate: true } : {},
     dispatch: (node) => ({
       variant: {
-        width,
+        width: node.isGated ? widthOf(columns / 2) : width,
         matrixUnits: true,
         constants: {
-          ...tileConstants(tile),
+          ...tileConstants(tileOf(node)),
           ACTIVATION: activationCode(node.activation),
+          GATED: node.isGated === true,
           ...own.constants,
         },
       },
@@ -161,7 +167,7 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
         rows_per_image: rowsPerImage,
         ...own.params,
       },
-      workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), splits],
+      workgroups: [Math.ceil(columns / tileOf(node).columns), Math.ceil(rows / tileOf(node).rows), splits],
     }),
   });
   if (splits === 1) return y;
