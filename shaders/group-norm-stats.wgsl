@@ -40,9 +40,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   var sums = vec2f(0);
   for (var i = lane % across; i < vectors; i += across) {
-    for (var pixel = begin; pixel < last; pixel += stride) {
-      let distance = Vec(x[start + pixel * row + i]) - Vec(pivot);
-      sums += vec2f(inner(distance, Vec(1)), inner(distance, distance));
+    for (var pixel = begin; pixel < last; pixel += stride * HELD) {
+      @unroll for (var j = 0u; j < HELD; j++) {
+        let at#j = pixel + j * stride;
+        let held#j = Vec(x[start + min(at#j, last - 1) * row + i]);
+      }
+      @unroll for (var j = 0u; j < HELD; j++) {
+        let distance = select(Vec(0), held#j - Vec(pivot), at#j < last);
+        sums += vec2f(inner(distance, Vec(1)), inner(distance, distance));
+      }
     }
   }
   if (GROUPS > 1) {

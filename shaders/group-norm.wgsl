@@ -5,7 +5,8 @@
 //   stats         (images, groups, SLICES, 2)
 //   gamma, beta   (channels)
 //
-// One thread per vector of channels and PIXELS consecutive pixels; neighbours lie along the channels.
+// One thread per vector of channels and PIXELS consecutive pixels; neighbours lie along the channels. A vector may reach over
+// two groups. HELD pixels are read before any is stored, so that reading does not wait for storing.
 
 struct Params {
   pixels: u32,
@@ -34,24 +35,38 @@ fn main(
   if (first >= params.pixels) {
     return;
   }
-  let image = group.z;
-  let width = row / params.groups;
-  let norm_group = vector / width;
-  let image_start = image * params.pixels * row;
+  let start = group.z * params.pixels * row;
+  let own = params.channels / params.groups;
+  let norm_group = vector * WIDTH / own;
+  let edge = (norm_group + 1) * own - vector * WIDTH;
+  let low = mean_and_rstd(group.z, norm_group);
+  var high = low;
+  if (edge < WIDTH) {
+    high = mean_and_rstd(group.z, norm_group + 1);
+  }
+  let scale = split_at(edge, low.y, high.y) * Vec(gamma[vector]);
+  let offset = Vec(beta[vector]) - split_at(edge, low.x, high.x) * scale;
 
+  for (var pixel = first; pixel < min(first + PIXELS, params.pixels); pixel += HELD) {
+    @unroll for (var i = 0u; i < HELD; i++) {
+      let held#i = Vec(x[start + min(pixel + i, params.pixels - 1) * row + vector]);
+    }
+    @unroll for (var i = 0u; i < HELD; i++) {
+      if (pixel + i < params.pixels) {
+        y[start + (pixel + i) * row + vector] = to_y_vec(activate_vec(ACTIVATION, held#i * scale + offset));
+      }
+    }
+  }
+}
+
+fn mean_and_rstd(image: u32, norm_group: u32) -> vec2f {
   var sums = vec2f(0);
   for (var slice = 0u; slice < SLICES; slice++) {
     sums += stats[(image * params.groups + norm_group) * SLICES + slice];
   }
-  sums /= f32(params.pixels * width * WIDTH);
-  let mean = first_of(Vec(x[image_start + norm_group * width])) + sums.x;
-  let rstd = inverseSqrt(max(sums.y - sums.x * sums.x, 0.0) + params.eps);
-  let scale = rstd * Vec(gamma[vector]);
-  let offset = Vec(beta[vector]) - mean * scale;
-
-  let last = min(first + PIXELS, params.pixels);
-  for (var pixel = first; pixel < last; pixel++) {
-    let at = image_start + pixel * row + vector;
-    y[at] = to_y_vec(activate_vec(ACTIVATION, Vec(x[at]) * scale + offset));
-  }
+  let own = params.channels / params.groups;
+  sums /= f32(params.pixels * own);
+  let first = image * params.pixels * params.channels + norm_group * own;
+  let pivot = number_of(Vec(x[first / WIDTH]), first % WIDTH);
+  return vec2f(pivot + sums.x, inverseSqrt(max(sums.y - sums.x * sums.x, 0.0) + params.eps));
 }

@@ -113,14 +113,14 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [1, 4].flatMap((width) =>
         codes.map((ACTIVATION) => ({
           ...{ types, width: width as 1 | 4 },
-          constants: { WORKGROUP, SLICES: 32, PIXELS: 16, ACTIVATION },
+          constants: { WORKGROUP, SLICES: 32, PIXELS: 16, HELD: 8, ACTIVATION },
         })),
       ),
     ),
     'group-norm-stats': [...sums, { constants: { WORKGROUP: 60 } }].flatMap((sum, i) =>
       [1, 4].map((width) => ({
         ...{ ...sum, types: { x: elem }, width: width as 1 | 4 },
-        constants: { ...sum.constants, SLICES: 32, GROUPS: i < sums.length ? 1 : 4 },
+        constants: { ...sum.constants, SLICES: 32, HELD: 4, GROUPS: i < sums.length ? 1 : 4 },
       })),
     ),
     'group-norm-whole': norm.flatMap((types) =>

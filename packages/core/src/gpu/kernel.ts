@@ -82,6 +82,8 @@ alias Columns = mat4x4f;
 fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }
 fn take(v: vec4f, i: u32) -> vec4f { return v; }
 fn first_of(v: vec4f) -> f32 { return v.x; }
+fn number_of(v: vec4f, i: u32) -> f32 { return v[i]; }
+fn split_at(i: u32, low: f32, high: f32) -> vec4f { return select(vec4f(low), vec4f(high), vec4u(0, 1, 2, 3) >= vec4u(i)); }
 fn activate_vec(activation: u32, v: vec4f) -> vec4f {
   return vec4f(activate(activation, v.x), activate(activation, v.y), activate(activation, v.z), activate(activation, v.w));
 }`;
@@ -90,6 +92,8 @@ alias Columns = vec4f;
 fn inner(a: f32, b: f32) -> f32 { return a * b; }
 fn take(v: vec4f, i: u32) -> f32 { return v[i]; }
 fn first_of(v: f32) -> f32 { return v; }
+fn number_of(v: f32, i: u32) -> f32 { return v; }
+fn split_at(i: u32, low: f32, high: f32) -> f32 { return low; }
 fn activate_vec(activation: u32, v: f32) -> f32 { return activate(activation, v); }`;
 
 /** Eight halves of x as they lie in memory, and eight f32 rounded to halves. */

@@ -52,20 +52,28 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
       workgroups: [slices, groups / groupsAtOnce, images],
     }),
   });
-  const vectors = channels / width;
+  const across = channels % 4 === 0 && channels / groups > 1 ? 4 : 1;
+  const vectors = channels / across;
   const PIXELS = vectors * pixels >= MANY_VECTORS ? 32 : 16;
+  const HELD = heldPixels(graph.gpu);
   return call(graph, {
     kernel: 'group-norm',
     inputs: { x, stats, gamma, beta },
     shape: x.shape,
     epilogue: { activation: true },
     dispatch: (node) => ({
-      variant: { width, constants: { WORKGROUP, SLICES: slices, PIXELS, ACTIVATION: activationCode(node.activation) } },
+      variant: {
+        width: across,
+        constants: { WORKGROUP, SLICES: slices, PIXELS, HELD, ACTIVATION: activationCode(node.activation) },
+      },
       params: { pixels, channels, groups, eps },
       workgroups: [...spread(vectors * Math.ceil(pixels / PIXELS), WORKGROUP), images],
     }),
   });
 }
+
+/** Pixels that a thread reads before it does anything with them; a processor's threads need not wait for one another. */
+const heldPixels = ({ lanes }: Gpu): number => (lanes > WORKGROUP / 4 ? 8 : 1);
 
 /** In one kernel; undefined for groups that are too much for one workgroup. */
 function wholeGroupNorm(
@@ -105,7 +113,8 @@ function statsVariant(
   { channels, groups, width, type }: { channels: number; groups: number; width: 1 | 4; type: StorageType },
   SLICES: number,
 ): Variant & { readonly groupsAtOnce: number } {
-  if (gpu.lanes <= WORKGROUP / 4) return { ...sumsVariant(gpu, { SLICES, GROUPS: 1 }), groupsAtOnce: 1 };
+  const HELD = heldPixels(gpu);
+  if (gpu.lanes <= WORKGROUP / 4) return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD }), groupsAtOnce: 1 };
   const most = Math.min(STATS_WORKGROUP, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
   const own = channels / groups;
   const wanted = STATS_BYTES / (type === 'f16' ? 2 : 4);
@@ -113,9 +122,12 @@ function statsVariant(
   while (groups % (groupsAtOnce * 2) === 0 && own * groupsAtOnce < wanted) groupsAtOnce *= 2;
   const vectors = (own / width) * groupsAtOnce;
   if (groupsAtOnce === 1 || vectors > most) {
-    return { constants: { SLICES, GROUPS: 1, WORKGROUP: 2 ** Math.floor(Math.log2(most)) }, groupsAtOnce: 1 };
+    return { constants: { SLICES, HELD, GROUPS: 1, WORKGROUP: 2 ** Math.floor(Math.log2(most)) }, groupsAtOnce: 1 };
   }
-  return { constants: { SLICES, GROUPS: groupsAtOnce, WORKGROUP: Math.floor(most / vectors) * vectors }, groupsAtOnce };
+  return {
+    constants: { SLICES, HELD, GROUPS: groupsAtOnce, WORKGROUP: Math.floor(most / vectors) * vectors },
+    groupsAtOnce,
+  };
 }
 
 /** A workgroup that adds up what its threads have: one subgroup where there is one, else by turns in workgroup memory. */
