@@ -5,7 +5,9 @@
 //   shift         (images, columns)         one row per image, the image being row / rows_per_image
 //   residual, y   (rows, columns)
 //
-// One thread per vector of y.
+// GATED: y = value * gelu(gate), the halves of the columns, as in tensor-tile.wgsl; y is (rows, columns / 2).
+//
+// One thread per vector of y. Columns and sizes are counted in vectors, `size` those of a split.
 
 struct Params {
   has_bias: u32,
@@ -27,17 +29,21 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 256 + id.x;
+  if (GATED) {
+    let results = params.columns / 2;
+    if (i >= params.size / 2) {
+      return;
+    }
+    let column = i % results;
+    let at = i / results * params.columns + column;
+    y[i] = to_y_vec(sum_at(at, column) * activate_vec(GELU, sum_at(at + results, column + results)));
+    return;
+  }
   if (i >= params.size) {
     return;
   }
-  var value = Vec(x[i]);
-  for (var split = 1u; split < params.splits; split++) {
-    value += Vec(x[split * params.size + i]);
-  }
   let column = i % params.columns;
-  if (params.has_bias != 0) {
-    value += Vec(bias[column]);
-  }
+  var value = sum_at(i, column);
   if (params.has_shift != 0) {
     value += Vec(shift[i / params.per_image * params.columns + column]);
   }
@@ -46,4 +52,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     value += Vec(residual[i]);
   }
   y[i] = to_y_vec(value);
+}
+
+fn sum_at(at: u32, column: u32) -> Vec {
+  var value = Vec(x[at]);
+  for (var split = 1u; split < params.splits; split++) {
+    value += Vec(x[split * params.size + at]);
+  }
+  if (params.has_bias != 0) {
+    value += Vec(bias[column]);
+  }
+  return value;
 }

@@ -135,7 +135,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,
     'sum-splits': mixes(['residual', 'y'], elem).flatMap((types) =>
-      [1, 4].map((width) => ({ types, width: width as 1 | 4, constants: { ACTIVATION: 1 } })),
+      [1, 4].map((width) => ({ types, width: width as 1 | 4, constants: { ACTIVATION: 1, GATED: width === 1 } })),
     ),
     'to-blocks': norm.map((types) => ({ types })),
     softmax: [{ types: { y: elem }, constants: { WORKGROUP } }],

@@ -101,6 +101,7 @@ const CASES: readonly Case[] = [
   gated(33, 64, 38),
   gated(70, 32, 520),
   gated(4096, 96, 640),
+  gated(40, 1024, 64),
   convolution([2, 9, 7, 32], 33),
   convolution([1, 16, 16, 64], 64, { stride: 2 }),
   convolution([1, 9, 9, 64], 32, { stride: 2, padding: [0, 1, 1, 0] }),

@@ -82,9 +82,8 @@ function tensorAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor
   const keys = k.shape[1]!;
   const headWidth = channels / heads;
   const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
-  const shape = TENSOR_SHAPES.find(
-    (one) => tensorBytes(headWidth, one) <= gpu.device.limits.maxComputeWorkgroupStorageSize,
-  );
+  const most = gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const shape = TENSOR_SHAPES.find((one) => headWidth <= one.widestHead && tensorBytes(headWidth, one) <= most);
   if (gpu.matrixUnits !== 'all' || !isHalf || headWidth % 8 !== 0 || !shape) return undefined;
   return call(graphOf(q), {
     kernel: 'attention-tensor',

@@ -11,9 +11,9 @@ const MAX_SLICES = 64;
 const WORKGROUP = 64;
 const STATS_WORKGROUP = 512;
 /** Bytes of a pixel that a graphics card reads no slower than less: so many groups are summed up side by side. */
-const STATS_BYTES = 64;
-/** Vectors from which on a thread normalises more of them: where there are enough threads anyway. */
-const MANY_VECTORS = 2 ** 22;
+const STATS_BYTES = 128;
+/** Threads that normalise: more have nothing to gain, and each has to sum up its group's slices first. */
+const THREADS = 2 ** 17;
 /** Values of a group that one workgroup gets through, sums and results: more are for many. Processors have few workgroups. */
 const WHOLE_VALUES = { card: 2 ** 15, processor: 2 ** 17 };
 /** Numbers that a thread holds in registers. */
@@ -54,7 +54,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   });
   const across = channels % 4 === 0 && channels / groups > 1 ? 4 : 1;
   const vectors = channels / across;
-  const PIXELS = vectors * pixels >= MANY_VECTORS ? 32 : 16;
+  const PIXELS = Math.min(64, Math.max(16, 2 ** Math.round(Math.log2((vectors * pixels * images) / THREADS))));
   const HELD = heldPixels(graph.gpu);
   return call(graph, {
     kernel: 'group-norm',

@@ -35,21 +35,26 @@ export const TENSOR_TILES: ReadonlyMap<string, Tile> = new Map([
 
 const GATED_TILE = TENSOR_TILES.get('128x128x32/2x2')!;
 
+/** Compute units of the GPU that COSTS are of. */
+const UNITS = 132;
 /**
- * What a product takes, by tile: so many workgroups run at once, and each takes so long to begin and for every step of
- * DEPTH. Fitted to 1,200 measurements on an H200 (bench/README.md), where choosing by it is within 1 % of the best choice.
- * Other large GPUs have other times, but their order is alike; `soup tune` measures.
+ * What a product takes, in microseconds, by tile: a unit runs so many workgroups `atOnce`, to begin with them takes `start`,
+ * and a step of DEPTH takes at least `alone`, which is fetching that waits, and so much for `each` of them. Fitted to 2,800
+ * measurements on an H200 (bench/README.md), where choosing by it is within 1 % of the best choice. Other large GPUs have
+ * other times, but their order is alike; `soup tune` measures.
  */
 const COSTS = [
-  { name: '128x128x32/2x2', atOnce: 264, start: 16, step: 1.74 },
-  { name: '128x64x32/2x2', atOnce: 396, start: 13, step: 1.67 },
-  { name: '64x64x32/2x2', atOnce: 528, start: 12, step: 1.05 },
+  { name: '128x160x32/2x2', atOnce: 2, start: 8, alone: 0.96, each: 0.58 },
+  { name: '128x128x32/2x2', atOnce: 2, start: 6, alone: 0.96, each: 0.54 },
+  { name: '128x64x32/2x2', atOnce: 3, start: 5, alone: 0.8, each: 0.34 },
+  { name: '64x64x64/2x2', atOnce: 4, start: 4, alone: 0.92, each: 0.46 },
+  { name: '64x64x32/2x2', atOnce: 4, start: 3, alone: 0.68, each: 0.22 },
 ] as const;
 /** Microseconds to begin sum-splits.wgsl, and bytes that it reads and writes in one. */
-const SUM_START = 6;
+const SUM_START = 4;
 const SUM_BYTES = 2.5e6;
 /** Of a split, steps that are worth the start. */
-const FEWEST_STEPS = 8;
+const FEWEST_STEPS = 4;
 const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16];
 /** Bytes that the sums of all splits may take: they are activations like others, and have to be bound at once. */
 const MOST_SUMS = 2 ** 27;
@@ -65,14 +70,17 @@ const tiles = (tile: Tile, rows: number, columns: number): number =>
 export function defaultTiling(product: Product, mostBytes: number): Tiling {
   const { rows, columns, inner } = product;
   let best = { tile: COSTS.at(-1)!.name as string, splits: 1, micros: Number.POSITIVE_INFINITY };
-  for (const { name, atOnce, start, step } of COSTS) {
+  for (const { name, atOnce, start, alone, each } of COSTS) {
     const one = TENSOR_TILES.get(name)!;
-    const workgroups = tiles(one, rows, columns);
     for (const splits of splitsOf(inner / one.depth)) {
       if (!isPossible({ tile: name, splits }, product, mostBytes)) continue;
-      const waves = Math.ceil((workgroups * splits) / atOnce);
+      const steps = Math.ceil(inner / one.depth / splits);
+      const wave = (onUnit: number) => (onUnit === 0 ? 0 : start + steps * Math.max(alone, onUnit * each));
+      const workgroups = tiles(one, rows, columns) * splits;
+      const full = Math.floor(workgroups / (UNITS * atOnce));
+      const rest = Math.ceil((workgroups - full * UNITS * atOnce) / UNITS);
       const sums = splits === 1 ? 0 : SUM_START + (rows * columns * (4 * splits + 2)) / SUM_BYTES;
-      const micros = waves * (start + Math.ceil(inner / one.depth / splits) * step) + sums;
+      const micros = full * wave(atOnce) + wave(rest) + sums;
       if (micros < best.micros) best = { tile: name, splits, micros };
     }
   }
@@ -171,24 +179,27 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
     }),
   });
   if (splits === 1) return y;
-  const size = (rows * columns) / width;
   return call(graph, {
     kernel: 'sum-splits',
     product: { ...product, ...tiling },
     inputs: { x: y, bias },
     shape,
     type,
-    epilogue: { activation: true, add: true },
-    dispatch: (node) => ({
-      variant: { width, constants: { ACTIVATION: activationCode(node.activation) } },
-      params: {
-        ...epilogueParams(node),
-        columns: columns / width,
-        size,
-        splits,
-        per_image: (rowsPerImage * columns) / width,
-      },
-      workgroups: spread(size, 256),
-    }),
+    epilogue: { activation: true, add: true, gate: true },
+    dispatch: (node) => {
+      const width = widthOf(node.isGated ? columns / 2 : columns);
+      const size = (rows * columns) / width;
+      return {
+        variant: { width, constants: { ACTIVATION: activationCode(node.activation), GATED: node.isGated === true } },
+        params: {
+          ...epilogueParams(node),
+          columns: columns / width,
+          size,
+          splits,
+          per_image: (rowsPerImage * columns) / width,
+        },
+        workgroups: spread(node.isGated ? size / 2 : size, 256),
+      };
+    },
   });
 }
