@@ -25,6 +25,7 @@ import {
 import { unet } from '../../packages/core/dist/model/unet.js';
 import { vaeDecoder } from '../../packages/core/dist/model/vae.js';
 import { matmul } from '../../packages/core/dist/ops/matmul.js';
+import { WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
 import { randomModel, randomSource } from './full-model.mjs';
@@ -150,7 +151,7 @@ async function product(gpu, /** @type {number} */ n, repeat = 20) {
   const make = (/** @type {number} */ bytes) =>
     gpu.createBuffer(bytes, Usage.STORAGE | Usage.COPY_DST, 'benchmark operand');
   const halves = Uint16Array.from({ length: n * n }, (_, i) => 0x2c00 + ((i * 2654435761) % 1024) + (i & 1) * 0x8000);
-  const [x, w] = [make(n * n * 2), make(n * n * 2 + 128 * 64)];
+  const [x, w] = [make(n * n * 2), make(n * n * 2 + WIDEST_TILE * 64)];
   for (const buffer of [x, w]) gpu.device.queue.writeBuffer(buffer, 0, halves);
   const recording = record(gpu, { done: [4] }, ({ done }) => {
     const graph = done.storage.graph;

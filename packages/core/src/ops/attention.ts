@@ -105,8 +105,12 @@ export interface TensorShape {
   readonly stripBlocks: number;
 }
 
-/** The first that fits the device's workgroup memory is taken: wide heads leave room for fewer keys. */
-export const TENSOR_SHAPES: readonly TensorShape[] = [{ subgroups: 4, queryBlocks: 1, keyBlocks: 2, stripBlocks: 1 }];
+/** The first that a head may have, and that fits the device's workgroup memory, is taken. */
+export const TENSOR_SHAPES: readonly (TensorShape & { readonly widestHead: number })[] = [
+  { widestHead: 64, subgroups: 4, queryBlocks: 1, keyBlocks: 1, stripBlocks: 1 },
+  { widestHead: 256, subgroups: 4, queryBlocks: 1, keyBlocks: 2, stripBlocks: 2 },
+  { widestHead: 256, subgroups: 4, queryBlocks: 1, keyBlocks: 1, stripBlocks: 1 },
+];
 
 const queriesOf = ({ subgroups, queryBlocks }: TensorShape): number => subgroups * queryBlocks * 16;
 
