@@ -162,6 +162,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
           if (isAgain) submit(next!);
           // Somebody may have written to an array that was given before: looked for while the GPU has begun.
           if (!isAgain || !isHeld(arrays)) submitAll(arrays);
+          else for (const name of steady.inputs) held[name]!.given = arrays[name]!; // known by itself the next time
         }
         onSubmitted?.(Object.fromEntries(results.map(([name, x]) => [name, x.storage.buffer!])));
         const read = gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
