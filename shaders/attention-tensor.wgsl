@@ -5,9 +5,11 @@
 //   k, v   (images, keys, heads * HEAD)      f16
 //
 // A workgroup has SUBGROUPS subgroups of 32 lanes; each has QUERY_BLOCKS * 16 queries of one head, so that a block of keys
-// or values that was fetched serves all of those. The workgroup goes through the keys 16 * KEY_BLOCKS at a time, and the
-// next ones are on their way into registers meanwhile. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros. Scores,
-// their maximum and all sums are f32; shares are halves, and the total that they are divided by is that of the halves.
+// or values that was fetched serves all of those. The workgroup goes through the keys 16 * KEY_BLOCKS at a time, scores
+// 16 * STRIP_BLOCKS of them at once, and the next ones are on their way into registers meanwhile. It takes little workgroup
+// memory, so that a compute unit has several to turn to while one waits. HEAD is divisible by 8; up to 16 * BLOCKS there are
+// zeros. Scores, their maximum and all sums are f32; shares are halves, but not their total. k and v are bound as read_write
+// for the reason that tensor-tile.wgsl gives.
 //
 // Sums in matrices cannot be scaled row by row, so the maximum that shares are relative to follows the true one only
 // when that has grown by more than LAG (as in FlashAttention-4), and then sums go through workgroup memory once.

@@ -7,8 +7,7 @@
 //
 // x and w are staged in workgroup memory as halves, DEPTH of the inner dimension at once, while the next ones are on
 // their way into registers. They are bound as read_write though nobody writes them: what cannot change is fetched as
-// late as possible by NVIDIA's compiler, and then everybody waits (204 against 249 TFLOP/s at 4096 x 4096 x 4096; a store
-// that never happens, behind them, makes that 2 % more).
+// late as possible by NVIDIA's compiler, and then everybody waits (204 against 249 TFLOP/s at 4096 x 4096 x 4096).
 // Each subgroup of 32 lanes has ROW_BLOCKS x COLUMN_BLOCKS matrices of 16 x 16 sums, as f32: sums in halves overflow.
 // They are written out one by one (@unroll: packages/core/src/gpu/unroll.ts). The shape is that of NVIDIA's shmem.comp
 // (vk_cooperative_matrix_perf).
@@ -89,9 +88,6 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
     }
     @unroll for (var i = 0u; i < W_SLOTS; i++) {
       w_next#i = w[w_chunk(next, column_of(first_column, staged + i * STAGED))];
-    }
-    if (params.rows == 0) {
-      x[0] = XEight(); // never; but what stands above it cannot be fetched any later
     }
     @unroll for (var d = 0u; d < STEPS; d++) {
       @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
