@@ -18,7 +18,7 @@
 // Tiles go over the edges of x and w; what lies there is not stored.
 //
 // GATED: y = value * gelu(gate), value being the first half of the columns and gate the second (GEGLU: Shazeer 2020, arXiv
-// 2002.05202). A tile then has sixteen columns of either in turn, so that a subgroup has both; y is (rows, columns / 2).
+// 2002.05202). A tile then has eight columns of either in turn, so that every matrix has both; y is (rows, columns / 2).
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -31,41 +31,43 @@ const TILE_ROWS = ROW_GROUPS * GROUP_ROWS;
 const TILE_COLUMNS = COLUMN_GROUPS * GROUP_COLUMNS;
 // Eight halves are fetched at once.
 const CHUNKS = DEPTH / 8;
-// In elements of 16 bytes, to which matrices have to be aligned: eight halves, or four f32. One more than a row has keeps
-// rows that are read together off each other's banks.
-const PITCH = (DEPTH + 8) / 8;
-const W_START = TILE_ROWS * PITCH;
-// Columns of y that a subgroup makes, and a tile.
-const GROUP_RESULTS = select(GROUP_COLUMNS, GROUP_COLUMNS / 2, GATED);
-const TILE_RESULTS = COLUMN_GROUPS * GROUP_RESULTS;
-const STRIP_PITCH = (GROUP_COLUMNS + 4) / 4;
+// The panel has rows of x, then of w: 32 of them one below the other, the next 32 beside them, and so on. One element of 16
+// bytes more than they have keeps rows that are read together off each other's banks, and serves all that lie side by side.
+const PITCH = (TILE_ROWS + TILE_COLUMNS) / 32 * CHUNKS + 1;
+// Columns of y that a matrix makes.
+const RESULTS = select(16u, 8u, GATED);
+// Matrices beside each other whose sums are stored at once, with the same to keep them off each other's banks.
+const STRIP_BLOCKS = min(COLUMN_BLOCKS, select(4u, 2u, THREADS > 128));
+const STRIP_PITCH = STRIP_BLOCKS * 4 + 1;
 const STRIP = 16 * STRIP_PITCH;
 
 // Rows that all threads stage at once.
 const STAGED = THREADS / CHUNKS;
 
-// Halves of x, then of w; when all are used, sums. Memory of its own for those would take it from the caches (159 against
-// 267 TFLOP/s).
-var<workgroup> panel: array<vec4u, max((TILE_ROWS + TILE_COLUMNS) * PITCH, ROW_GROUPS * COLUMN_GROUPS * STRIP)>;
+// Halves of x and of w; when all are used, sums. Memory of its own for those would take it from the caches (159 against 267
+// TFLOP/s). Elements have 16 bytes, to which matrices have to be aligned.
+var<workgroup> panel: array<vec4u, max(32 * PITCH, ROW_GROUPS * COLUMN_GROUPS * STRIP)>;
 
 fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   let first_row = group.y * TILE_ROWS;
-  let first_column = group.x * TILE_RESULTS;
+  let first_column = group.x * TILE_COLUMNS / 16 * RESULTS;
   let group_row = subgroup / COLUMN_GROUPS * GROUP_ROWS;
   let group_column = subgroup % COLUMN_GROUPS * GROUP_COLUMNS;
   let begin = group.z * params.split;
   let end = min(begin + params.split, params.inner);
   let chunk = thread % CHUNKS * 8;
   let staged = staged_row(thread);
-  let panel_at = staged * PITCH + thread % CHUNKS;
 
   let first_step = begin_step(begin + chunk);
   @unroll for (var i = 0u; i < X_SLOTS; i++) {
     let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1));
+    let x_at#i = panel_at(staged + i * STAGED) + thread % CHUNKS;
     var x_next#i = x_chunk(row#i, first_step);
   }
   @unroll for (var i = 0u; i < W_SLOTS; i++) {
-    var w_next#i = w[w_chunk(begin + chunk, column_of(first_column, staged + i * STAGED))];
+    let column#i = column_of(first_column, min(staged + i * STAGED, TILE_COLUMNS - 1));
+    let w_at#i = panel_at(TILE_ROWS + staged + i * STAGED) + thread % CHUNKS;
+    var w_next#i = w[w_chunk(begin + chunk, column#i)];
   }
   @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
@@ -75,10 +77,14 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
 
   for (var k = begin; k < end; k += DEPTH) {
     @unroll for (var i = 0u; i < X_SLOTS; i++) {
-      panel[panel_at + i * STAGED * PITCH] = x_next#i;
+      if ((i + 1) * STAGED <= TILE_ROWS || staged + i * STAGED < TILE_ROWS) {
+        panel[x_at#i] = x_next#i;
+      }
     }
     @unroll for (var i = 0u; i < W_SLOTS; i++) {
-      panel[W_START + panel_at + i * STAGED * PITCH] = w_next#i;
+      if ((i + 1) * STAGED <= TILE_COLUMNS || staged + i * STAGED < TILE_COLUMNS) {
+        panel[w_at#i] = w_next#i;
+      }
     }
     workgroupBarrier();
     let next = min(k + DEPTH, end - DEPTH) + chunk;
@@ -87,15 +93,15 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
       x_next#i = x_chunk(row#i, step);
     }
     @unroll for (var i = 0u; i < W_SLOTS; i++) {
-      w_next#i = w[w_chunk(next, column_of(first_column, staged + i * STAGED))];
+      w_next#i = w[w_chunk(next, column#i)];
     }
     @unroll for (var d = 0u; d < STEPS; d++) {
       @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
-        let right_at#d#j = W_START + (group_column + j * 16) * PITCH + d * 2;
+        let right_at#d#j = panel_at(TILE_ROWS + group_column + j * 16) + d * 2;
         let right#d#j = subgroupMatrixLoad<Right, col_major>(&panel, right_at#d#j, PITCH);
       }
       @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
-        let left = subgroupMatrixLoad<Left, row_major>(&panel, (group_row + i * 16) * PITCH + d * 2, PITCH);
+        let left = subgroupMatrixLoad<Left, row_major>(&panel, panel_at(group_row + i * 16) + d * 2, PITCH);
         @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
           sum#i#j = subgroupMatrixMultiplyAccumulate(left, right#d#j, sum#i#j);
         }
@@ -104,32 +110,77 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
     workgroupBarrier();
   }
 
-  // Matrices have no elements that could be named: 16 rows at a time go through workgroup memory.
+  // Matrices have no elements that could be named: strips of 16 rows go through workgroup memory. What is to be added to
+  // them is on its way meanwhile.
+  let strip = subgroup * STRIP;
   @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
-      subgroupMatrixStore<row_major>(&panel, subgroup * STRIP + j * 4, sum#i#j, STRIP_PITCH);
-    }
-    workgroupBarrier();
-    let strip = subgroup * STRIP;
-    for (var at = lane; at < 16 * GROUP_RESULTS / WIDTH; at += 32) {
-      let strip_row = at / (GROUP_RESULTS / WIDTH);
-      let strip_column = at % (GROUP_RESULTS / WIDTH) * WIDTH;
-      let row = first_row + group_row + i * 16 + strip_row;
-      let column = first_column + subgroup % COLUMN_GROUPS * GROUP_RESULTS + strip_column;
-      if (row < params.rows && column < results()) {
-        let y_at = ((group.z * params.rows + row) * results() + column) / WIDTH;
-        if (GATED) {
-          let sum_at = strip_column / 16 * 32 + strip_column % 16;
-          let value = with_bias(sum_of(strip, strip_row, sum_at), column);
-          let gate = with_bias(sum_of(strip, strip_row, sum_at + 16), column + results());
-          y[y_at] = to_y_vec(value * activate_vec(GELU, gate));
-        } else {
-          y[y_at] = to_y_vec(finish(sum_of(strip, strip_row, strip_column), column, row, y_at));
+      subgroupMatrixStore<row_major>(&panel, strip + j % STRIP_BLOCKS * 4, sum#i#j, STRIP_PITCH);
+      if (j % STRIP_BLOCKS == STRIP_BLOCKS - 1 || j == COLUMN_BLOCKS - 1) {
+        let vectors = (j % STRIP_BLOCKS + 1) * RESULTS / WIDTH;
+        let from_row = first_row + group_row + i * 16;
+        let from_column = first_column + (group_column / 16 + j - j % STRIP_BLOCKS) * RESULTS;
+        @unroll for (var n = 0u; n < STORES; n++) {
+          let place#n = place_of(lane + n * 32, vectors, from_row, from_column, group.z);
+          let residual#n = residual_at(place#n);
         }
+        workgroupBarrier();
+        @unroll for (var n = 0u; n < STORES; n++) {
+          if (place#n.is_there) {
+            y[place#n.at] = to_y_vec(result_of(strip, place#n, residual#n));
+          }
+        }
+        workgroupBarrier();
       }
     }
-    workgroupBarrier();
   }
+}
+
+// Of a vector of results: where in its strip it is, where in y, and in the vectors of that.
+struct Place {
+  is_there: bool,
+  strip_row: u32,
+  strip_column: u32,
+  row: u32,
+  column: u32,
+  at: u32,
+}
+
+// The n-th vector of a strip of 16 rows of `vectors` that begins at (first_row, first_column).
+fn place_of(n: u32, vectors: u32, first_row: u32, first_column: u32, split: u32) -> Place {
+  let strip_row = n / vectors;
+  let strip_column = n % vectors * WIDTH;
+  let row = first_row + strip_row;
+  let column = first_column + strip_column;
+  let is_there = strip_row < 16 && row < params.rows && column < results();
+  let at = ((split * params.rows + row) * results() + column) / WIDTH;
+  return Place(is_there, strip_row, strip_column, row, column, at);
+}
+
+fn residual_at(place: Place) -> Vec {
+  if (params.has_residual != 0 && place.is_there) {
+    return Vec(residual[place.at]);
+  }
+  return Vec(0);
+}
+
+fn result_of(strip: u32, place: Place, residual: Vec) -> Vec {
+  if (GATED) {
+    let sum_at = place.strip_column / 8 * 16 + place.strip_column % 8;
+    let value = with_bias(sum_of(strip, place.strip_row, sum_at), place.column);
+    let gate = with_bias(sum_of(strip, place.strip_row, sum_at + 8), place.column + results());
+    return value * activate_vec(GELU, gate);
+  }
+  var value = with_bias(sum_of(strip, place.strip_row, place.strip_column), place.column);
+  if (params.has_shift != 0) {
+    value += Vec(shift[(place.row / params.rows_per_image * params.columns + place.column) / WIDTH]);
+  }
+  return activate_vec(ACTIVATION, value) + residual;
+}
+
+// Where the panel's row begins.
+fn panel_at(row: u32) -> u32 {
+  return row % 32 * PITCH + row / 32 * CHUNKS;
 }
 
 // The row of a panel that a thread stages first: neighbours in the order in which eight stores at once meet every bank of
@@ -149,7 +200,7 @@ fn w_chunk(k: u32, column: u32) -> u32 {
 // The column of x · wᵀ that is a tile's column i.
 fn column_of(first_column: u32, i: u32) -> u32 {
   if (GATED) {
-    return first_column + i / 32 * 16 + i % 16 + i / 16 % 2 * results();
+    return first_column + i / 16 * 8 + i % 8 + i / 8 % 2 * results();
   }
   return first_column + i;
 }
@@ -167,16 +218,4 @@ fn with_bias(sum: Vec, column: u32) -> Vec {
     return sum + Vec(bias[column / WIDTH]);
   }
   return sum;
-}
-
-fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
-  var value = with_bias(sum, column);
-  if (params.has_shift != 0) {
-    value += Vec(shift[(row / params.rows_per_image * params.columns + column) / WIDTH]);
-  }
-  value = activate_vec(ACTIVATION, value);
-  if (params.has_residual != 0) {
-    value += Vec(residual[at]);
-  }
-  return value;
 }

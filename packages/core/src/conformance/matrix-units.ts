@@ -13,6 +13,7 @@ import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
 import { add, addPerImage, geglu, silu } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
+import { TENSOR_TILES } from '../ops/tensor.js';
 import { blendOf } from '../soup/blend.js';
 import { createParameters, type WeightScope } from '../soup/parameters.js';
 import { compare } from './compare.js';
@@ -31,6 +32,8 @@ interface Case {
   readonly weights: Readonly<Record<string, readonly number[]>>;
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   build(w: WeightScope): (x: Record<string, Tensor>) => Tensor;
+  /** The tile to take, if not the one that seems fastest. */
+  readonly tile?: string;
 }
 
 function linear(rows: number, inner: number, columns: number): Case {
@@ -89,6 +92,9 @@ function attending(images: number, queries: number, keys: number, heads: number,
   };
 }
 
+/** A case in tiles of this name. */
+const inTiles = (tile: string, one: Case): Case => ({ ...one, name: `${one.name}, ${tile}`, tile });
+
 /** Every tile, ragged edges, splits of the inner dimension, widths that are not divisible by 4, every padding. */
 const CASES: readonly Case[] = [
   linear(1, 32, 1),
@@ -108,6 +114,11 @@ const CASES: readonly Case[] = [
   convolution([2, 8, 8, 96], 128, { upsampleTo: [16, 16] }),
   convolution([1, 5, 6, 32], 4, { upsampleTo: [9, 13] }),
   convolution([2, 64, 64, 32], 320),
+  ...[...TENSOR_TILES.keys()].flatMap((tile) => [
+    inTiles(tile, linear(300, 320, 323)),
+    inTiles(tile, gated(200, 64, 520)),
+    inTiles(tile, convolution([2, 13, 11, 64], 200)),
+  ]),
   attending(1, 1, 1, 1, 8),
   attending(2, 70, 77, 2, 40),
   attending(1, 300, 300, 3, 64),
@@ -171,7 +182,8 @@ export async function checkMatrixUnits(gpu: Gpu, { all = false, only = /./ } = {
   const results: MatrixUnitsResult[] = [];
   for (const one of CASES.filter(({ name }) => only.test(name))) {
     const expected = await run(withTier(gpu, { matrixUnits: 'none' }), one);
-    const found = await run(gpu, one);
+    const tuning = one.tile ? () => ({ tile: one.tile!, splits: 1 }) : undefined;
+    const found = await run(withTier(gpu, { tuning }), one);
     const { relativeL2, ok } = compare(one.name, [found.length], found, expected, MATRIX_UNITS_TOLERANCE);
     results.push({ name: one.name, error: relativeL2 });
     if (!all && !ok) break;

@@ -136,8 +136,10 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
 }
 
 /** The same device for a network that stores or computes otherwise; what is set on the device later counts for it too. */
-export const withTier = (gpu: Gpu, tier: Partial<Pick<Gpu, 'precision' | 'residual' | 'matrixUnits'>>): Gpu =>
-  Object.assign(Object.create(gpu) as Gpu, tier);
+export const withTier = (
+  gpu: Gpu,
+  tier: Partial<Pick<Gpu, 'precision' | 'residual' | 'matrixUnits' | 'tuning'>>,
+): Gpu => Object.assign(Object.create(gpu) as Gpu, tier);
 
 /** Wide subgroups are graphics cards, which read one address for all lanes at once; narrow ones are CPUs, which do not. */
 const NARROW = 8;

@@ -97,35 +97,31 @@ function tensorAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor
   });
 }
 
-/** Of a workgroup of attention-tensor.wgsl: a subgroup's queries, and the keys staged and those scored at once, in sixteens. */
+/** Of a workgroup of attention-tensor.wgsl: subgroups of 16 queries, and the keys that are looked at together, in sixteens. */
 export interface TensorShape {
   readonly subgroups: number;
-  readonly queryBlocks: 1 | 2;
   readonly keyBlocks: number;
-  readonly stripBlocks: number;
 }
 
 /** The first that a head may have, and that fits the device's workgroup memory, is taken. */
 export const TENSOR_SHAPES: readonly (TensorShape & { readonly widestHead: number })[] = [
-  { widestHead: 64, subgroups: 4, queryBlocks: 1, keyBlocks: 1, stripBlocks: 1 },
-  { widestHead: 256, subgroups: 4, queryBlocks: 1, keyBlocks: 2, stripBlocks: 2 },
-  { widestHead: 256, subgroups: 4, queryBlocks: 1, keyBlocks: 1, stripBlocks: 1 },
+  { widestHead: 128, subgroups: 4, keyBlocks: 1 },
+  { widestHead: 256, subgroups: 4, keyBlocks: 2 },
+  { widestHead: 256, subgroups: 4, keyBlocks: 1 },
 ];
 
-const queriesOf = ({ subgroups, queryBlocks }: TensorShape): number => subgroups * queryBlocks * 16;
+const queriesOf = ({ subgroups }: TensorShape): number => subgroups * 16;
 
 /** What attention-tensor.wgsl has to know of a head and of its shape. */
-export function tensorConstants(headWidth: number, { subgroups, queryBlocks, keyBlocks, stripBlocks }: TensorShape) {
+export function tensorConstants(headWidth: number, { subgroups, keyBlocks }: TensorShape) {
   const blocks = Math.ceil(headWidth / 16);
   return {
     HEAD: headWidth,
     BLOCKS: blocks,
     SUBGROUPS: subgroups,
-    QUERY_BLOCKS: queryBlocks,
     KEY_BLOCKS: keyBlocks,
-    STRIP_BLOCKS: stripBlocks,
     SLOTS: Math.ceil((keyBlocks * 16 * blocks * 2) / (subgroups * 32)),
-    EIGHTS: stripBlocks * queryBlocks,
+    EIGHTS: keyBlocks,
   };
 }
 
@@ -133,7 +129,9 @@ export function tensorConstants(headWidth: number, { subgroups, queryBlocks, key
 function tensorBytes(headWidth: number, shape: TensorShape): number {
   const pitch = (Math.ceil(headWidth / 16) * 16 + 8) * 2;
   const [keys, queries] = [shape.keyBlocks * 16, queriesOf(shape)];
-  return Math.max(2 * keys * pitch + queries * (shape.stripBlocks * 16 + 4) * 4, queries * pitch) + 16;
+  const scores = (keys + 4) * 4;
+  const shares = (keys + 8) * 2;
+  return Math.max(2 * keys * pitch + queries * (scores + shares), queries * Math.max(pitch, 80)) + 16;
 }
 
 /** The same with the scores in memory, for heads as wide as the VAE's (512): product, softmax, product. */

@@ -1,7 +1,7 @@
 /** 2-D convolution over (N, H, W, C). */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
-import { call, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import { call, cast, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { plainTiling } from './matmul.js';
@@ -52,7 +52,8 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   };
   if (w.width === 32) {
     return tensorProduct({
-      ...{ kernel: 'conv2d-tensor', x, w, bias, shape, type },
+      // Each number is read by every tap: rounded once, not nine times.
+      ...{ kernel: 'conv2d-tensor', x: cast(x, 'f16'), w, bias, shape, type },
       rowsPerImage: outHeight * outWidth,
       params: { ...window, channels },
       constants: { UPSAMPLE: upsampleTo[0] !== height || upsampleTo[1] !== width },

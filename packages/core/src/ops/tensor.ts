@@ -3,7 +3,7 @@
  * the inner dimension is summed up. matmul.ts and conv2d.ts come here when their weights lie in blocks of 32.
  */
 import { activationCode } from '../gpu/activate.js';
-import { call, elementCount, graphOf, type Node, type StorageType, spread, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, type StorageType, spread, type Tensor } from '../gpu/graph.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { type Matrix, WIDEST_TILE } from './weights.js';
@@ -22,33 +22,45 @@ const tile = (rows: number, columns: number, depth: 32 | 64, rowGroups = 2, colu
   { rows, columns, rowGroups, columnGroups, depth },
 ];
 
-/** Large tiles reuse more of what they stage, small ones give everybody work. */
+/** Large tiles reuse more of what they stage, small ones give everybody work; deep ones wait less often. */
 export const TENSOR_TILES: ReadonlyMap<string, Tile> = new Map([
   tile(128, 128, 32),
-  tile(128, WIDEST_TILE, 32),
-  tile(128, 64, 32),
-  tile(64, 64, 32),
-  tile(64, 64, 64),
-  tile(64, 128, 32),
+  tile(128, 128, 64, 2, 4),
   tile(256, 128, 32, 4, 2),
+  tile(192, 128, 64, 4, 2),
+  tile(128, WIDEST_TILE, 64, 4, 2),
+  tile(192, WIDEST_TILE, 64, 4, 2),
+  tile(256, WIDEST_TILE, 32, 4, 2),
+  tile(64, WIDEST_TILE, 64),
+  tile(64, WIDEST_TILE, 32),
+  tile(128, 64, 64),
+  tile(64, 128, 64),
+  tile(64, 64, 64),
+  tile(64, 64, 32),
 ]);
-
-const GATED_TILE = TENSOR_TILES.get('128x128x32/2x2')!;
 
 /** Compute units of the GPU that COSTS are of. */
 const UNITS = 132;
 /**
  * What a product takes, in microseconds, by tile: a unit runs so many workgroups `atOnce`, to begin with them takes `start`,
- * and a step of DEPTH takes at least `alone`, which is fetching that waits, and so much for `each` of them. Fitted to 2,800
- * measurements on an H200 (bench/README.md), where choosing by it is within 1 % of the best choice. Other large GPUs have
- * other times, but their order is alike; `soup tune` measures.
+ * and a step of DEPTH takes at least `alone`, which is fetching that waits, and so much for `each` of them. Fitted to 750
+ * measurements on an H100 (bench/README.md). Other large GPUs have other times, but their order is alike; `soup tune`
+ * measures.
  */
 const COSTS = [
-  { name: '128x160x32/2x2', atOnce: 2, start: 8, alone: 0.96, each: 0.58 },
-  { name: '128x128x32/2x2', atOnce: 2, start: 6, alone: 0.96, each: 0.54 },
-  { name: '128x64x32/2x2', atOnce: 3, start: 5, alone: 0.8, each: 0.34 },
-  { name: '64x64x64/2x2', atOnce: 4, start: 4, alone: 0.92, each: 0.46 },
-  { name: '64x64x32/2x2', atOnce: 4, start: 3, alone: 0.68, each: 0.22 },
+  { name: '128x128x32/2x2', atOnce: 2, start: 5, alone: 0.64, each: 0.43 },
+  { name: '128x128x64/2x4', atOnce: 1, start: 3.4, alone: 0.93, each: 0.93 },
+  { name: '256x128x32/4x2', atOnce: 1, start: 5, alone: 0.95, each: 0.95 },
+  { name: '192x128x64/4x2', atOnce: 1, start: 4.8, alone: 1.24, each: 1.24 },
+  { name: '128x160x64/4x2', atOnce: 1, start: 4.1, alone: 1.1, each: 1.1 },
+  { name: '192x160x64/4x2', atOnce: 1, start: 5.3, alone: 1.38, each: 1.38 },
+  { name: '256x160x32/4x2', atOnce: 1, start: 6, alone: 1.07, each: 1.07 },
+  { name: '64x160x64/2x2', atOnce: 1, start: 2.8, alone: 0.86, each: 0.86 },
+  { name: '64x160x32/2x2', atOnce: 2, start: 3, alone: 0.69, each: 0.43 },
+  { name: '128x64x64/2x2', atOnce: 1, start: 1.5, alone: 0.78, each: 0.78 },
+  { name: '64x128x64/2x2', atOnce: 1, start: 1.8, alone: 0.8, each: 0.8 },
+  { name: '64x64x64/2x2', atOnce: 2, start: 1.9, alone: 0.7, each: 0.39 },
+  { name: '64x64x32/2x2', atOnce: 4, start: 2.7, alone: 0.62, each: 0.21 },
 ] as const;
 /** Microseconds to begin sum-splits.wgsl, and bytes that it reads and writes in one. */
 const SUM_START = 4;
@@ -59,9 +71,20 @@ const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16];
 /** Bytes that the sums of all splits may take: they are activations like others, and have to be bound at once. */
 const MOST_SUMS = 2 ** 27;
 
+/** Matrices beside each other whose sums are stored at once: tensor-tile.wgsl's STRIP_BLOCKS. */
+const stripBlocks = ({ columns, rowGroups, columnGroups }: Tile): number =>
+  Math.min(columns / columnGroups / 16, rowGroups * columnGroups > 4 ? 2 : 4);
+
+/** How often a lane stores a vector of them. */
+export const storesOf = (tile: Tile, width: 1 | 4, isGated = false): number =>
+  (stripBlocks(tile) * (isGated ? 4 : 8)) / width;
+
 /** Workgroup memory that tensor-tile.wgsl takes, in bytes. */
-const workgroupBytes = ({ rows, columns, rowGroups, columnGroups, depth }: Tile): number =>
-  Math.max((rows + columns) * (depth + 8) * 2, rowGroups * columnGroups * 16 * (columns / columnGroups + 4) * 4);
+function workgroupBytes(tile: Tile): number {
+  const { rows, columns, rowGroups, columnGroups, depth } = tile;
+  const panel = 32 * (((rows + columns) / 32) * (depth / 8) + 1);
+  return Math.max(panel, rowGroups * columnGroups * 16 * (stripBlocks(tile) * 4 + 1)) * 16;
+}
 
 const tiles = (tile: Tile, rows: number, columns: number): number =>
   Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
@@ -113,8 +136,8 @@ export function tileConstants({ rows, columns, rowGroups, columnGroups, depth }:
     COLUMN_BLOCKS: columns / columnGroups / 16,
     DEPTH: depth,
     STEPS: depth / 16,
-    X_SLOTS: rows * chunks,
-    W_SLOTS: columns * chunks,
+    X_SLOTS: Math.ceil(rows * chunks),
+    W_SLOTS: Math.ceil(columns * chunks),
   };
 }
 
@@ -141,8 +164,6 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
   const tuned = graph.gpu.tuning?.(product);
   const tiling = tuned && isPossible(tuned, product, mostBytes) ? tuned : defaultTiling(product, mostBytes);
   const tile = TENSOR_TILES.get(tiling.tile)!;
-  // Subgroups that gate have pairs of matrices side by side.
-  const tileOf = (node: Node) => (node.isGated && tileConstants(tile).COLUMN_BLOCKS! % 2 > 0 ? GATED_TILE : tile);
   const steps = w.inner / tile.depth;
   const split = Math.ceil(steps / tiling.splits) * tile.depth;
   const splits = Math.ceil(w.inner / split);
@@ -160,7 +181,8 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
         width: node.isGated ? widthOf(columns / 2) : width,
         matrixUnits: true,
         constants: {
-          ...tileConstants(tileOf(node)),
+          ...tileConstants(tile),
+          STORES: storesOf(tile, node.isGated ? widthOf(columns / 2) : width, node.isGated),
           ACTIVATION: activationCode(node.activation),
           GATED: node.isGated === true,
           ...own.constants,
@@ -175,7 +197,7 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
         rows_per_image: rowsPerImage,
         ...own.params,
       },
-      workgroups: [Math.ceil(columns / tileOf(node).columns), Math.ceil(rows / tileOf(node).rows), splits],
+      workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), splits],
     }),
   });
   if (splits === 1) return y;
