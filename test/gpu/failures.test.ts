@@ -11,6 +11,7 @@ import {
 } from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
 import { decodeLatents, decodeTiled, tileSize } from '../../packages/core/src/pipeline/decode.ts';
+import { createLatentSpace } from '../../packages/core/src/pipeline/latents.ts';
 import { diskFolder, PANTRY } from '../support/files.ts';
 import { random, relativeL2, testGpu } from '../support/gpu.ts';
 
@@ -63,7 +64,8 @@ test('tiles differ from the whole picture by no more than their norms do', async
   const { vae } = await load(await testGpu('f32'));
   const size = { images: 1, height: 16, width: 24 };
   const latents = random([1, vae.config.latentChannels, 16, 24], 3).data;
-  const [whole] = await decodeLatents(vae, size, latents);
+  const space = createLatentSpace(vae.gpu, size, vae.config.latentChannels);
+  const [whole] = await decodeLatents(vae, space, space.upload(latents));
   const unscaled = latents.map((x) => x / vae.config.scalingFactor);
   const same = await decodeTiled(vae, size, unscaled, { height: 16, width: 24 });
   expect(relativeL2(same, whole!)).toBeLessThan(1e-6); // one tile is the picture
