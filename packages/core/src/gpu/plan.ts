@@ -135,7 +135,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       pass.end();
       return encoder.finish();
     };
-    const encodeFrom = (first: number) => [encode(steps.slice(first, first + HEAD)), encode(steps.slice(first + HEAD))];
+    const partsFrom = (first: number) => [steps.slice(first, first + HEAD), steps.slice(first + HEAD)];
     /** The commands of the next run, encoded while the GPU works on this one: they are the same for any input. */
     let next: GPUCommandBuffer[] | undefined;
     /** What `next` takes as computed is of these: the inputs that were given, and what was in them then. */
@@ -156,7 +156,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       held = Object.fromEntries(
         steady.inputs.map((name) => [name, { given: given[name]!, numbers: given[name]!.slice() }]),
       );
-      submit(encodeFrom(0));
+      for (const part of partsFrom(0)) submit([encode(part)]); // the GPU begins while the others are encoded
     };
     /** Submits a run; what comes back encodes the commands of the next, for which there is time while the GPU works. */
     const begin = async (given: Inputs): Promise<() => void> => {
@@ -174,7 +174,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       else for (const name of steady.inputs) held[name]!.given = given[name]!; // known by itself the next time
       next = undefined;
       return () => {
-        next = encodeFrom(steady.nodes);
+        next = partsFrom(steady.nodes).map(encode);
       };
     };
     return {
