@@ -1,5 +1,5 @@
 /** Sampling on the device is sampling on the host; steps are told when they are done, and memory is given back. */
-import { CancelledError, type Gpu, generate, loadModel, type Model, openModelFolder } from '@diffusion-soup/core';
+import { CancelledError, DeviceError, type Gpu, generate, loadModel, type Model, openModelFolder } from '@diffusion-soup/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Slice } from '../../packages/core/src/gpu/slice.ts';
 import { denoise } from '../../packages/core/src/pipeline/denoise.ts';
@@ -158,6 +158,25 @@ describe('steps', () => {
     }
     await running;
     expect(seen).toEqual([0, 1, 2, 3, 4, 5].map((i) => [i, Math.min(6, i + 1 + (i > 0 ? ahead : 0))]));
+    space.destroy();
+  });
+
+  test('that are short end with what the device reports, whichever wait hears of it', async () => {
+    const own = await testGpu('f32');
+    const space = createLatentSpace(own, SIZE, CHANNELS);
+    let asked = 0;
+    const predict: Predict<Slice> = async (x) => {
+      if (++asked === 9) own.device.createBuffer({ size: 4, usage: 0 });
+      return space.mix([0.9, x]);
+    };
+    const schedule = makeSchedule('heun', CONFIG, 50);
+    const told: number[] = [];
+    const run = (async () => {
+      for await (const { i } of denoise(space, predict, space.upload(randn(1, SHAPE)), schedule)) told.push(i);
+    })();
+    await expect(run).rejects.toThrow(DeviceError);
+    expect(told.length).toBeGreaterThan(2);
+    expect(told.length).toBeLessThan(20);
     space.destroy();
   });
 

@@ -32,6 +32,29 @@ test('a lost device ends the run with a sentence, and another device works', asy
   expect(events).toEqual(['start', 'step', 'image']);
 });
 
+test.each([
+  ['is lost', (gpu: Gpu) => gpu.device.destroy(), /lost while drawing/],
+  ['refuses a command', (gpu: Gpu) => gpu.device.createBuffer({ size: 4, usage: 0 }), /refused a command while/],
+])('a device that %s between two steps ends the run, whether the next was submitted or not', async (_, fail, says) => {
+  const gpu = await testGpu('f32');
+  const model = await load(gpu);
+  const small = { ...REQUEST, width: 64, height: 32 };
+  for await (const _ of generate(model, small));
+  const { used } = gpu.memory;
+  const steps: number[] = [];
+  const run = (async () => {
+    for await (const event of generate(model, { ...small, steps: 30 })) {
+      if (event.type === 'step') steps.push(event.step);
+      if (event.type === 'step' && event.step === 5) fail(gpu);
+    }
+  })();
+  await expect(run).rejects.toThrow(DeviceError);
+  await expect(run).rejects.toThrow(says);
+  expect(steps.slice(0, 5)).toEqual([1, 2, 3, 4, 5]);
+  expect(steps.length).toBeLessThan(8);
+  expect(gpu.memory.used).toBe(used);
+});
+
 test.each([1e6, 2e7])('a budget of %i bytes is refused before the device fails', async (budget) => {
   const gpu = await testGpu('f32', budget);
   await expect(

@@ -36,10 +36,10 @@ export async function* denoise(
     return output;
   };
   const steps = sampleWith(schedule.sampler, paced, x, schedule, { mix: space.mix, noise });
-  const underWay: { step: Step<Slice>; done: Promise<void> }[] = [];
+  const underWay: { step: Step<Slice>; done: Promise<unknown> }[] = [];
   for await (const step of steps) {
     space.flush();
-    underWay.push({ step, done: whenDone(space.gpu) });
+    underWay.push({ step, done: quiet(Promise.all([pace.last, whenDone(space.gpu)])) });
     space.keepOnly(underWay.flatMap(({ step }) => [step.latents, step.denoised, ...step.history]));
     while (underWay.length > (pace.isShort ? 1 : 0)) {
       await underWay[0]!.done;
@@ -61,28 +61,30 @@ function createPace(gpu: Gpu) {
     get isShort() {
       return took < SHORT_MS;
     },
-    /** The end of the last prediction. */
+    /** The end of the last prediction and of all before it. An error is told to one wait alone, so it is passed on. */
     get last() {
       return last;
     },
     /** A prediction was submitted, which was begun at `begun`. */
     mark(begun: number): void {
-      last = whenDone(gpu).then(() => {
+      const done = whenDone(gpu);
+      const timed = async (before: Promise<void>) => {
+        await before;
+        await done;
         const now = performance.now();
         took = now - Math.max(begun, ended);
         ended = now;
-      });
-      last.catch(() => {}); // whoever waits is told
+      };
+      last = quiet(timed(last));
     },
   };
 }
 
 /** The end of all that has been submitted. */
-function whenDone(gpu: Gpu): Promise<void> {
-  const done = gpu.settled(
-    gpu.device.queue.onSubmittedWorkDone().then(() => {}),
-    'drawing',
-  );
-  done.catch(() => {}); // whoever waits is told
-  return done;
+const whenDone = (gpu: Gpu): Promise<unknown> => quiet(gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'drawing'));
+
+/** A promise whose failure is told to whoever waits, and to nobody where another's failure has ended the waiting. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
