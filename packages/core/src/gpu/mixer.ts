@@ -23,12 +23,12 @@ const ROLES = ['a', 'b', 'c', 'd', 'e'] as const;
 const MOST_SUMS = 32;
 const PARAMS_PITCH = 256;
 const THREADS = 256;
+const { COPY_DST, STORAGE, UNIFORM } = Usage;
 
 export function createMixer(gpu: Gpu): Mixer {
   const { device } = gpu;
   const packed = new ArrayBuffer(MOST_SUMS * PARAMS_PITCH);
-  const params = gpu.createBuffer(packed.byteLength, Usage.UNIFORM | Usage.COPY_DST, 'weights of sums');
-  const absent = gpu.createBuffer(PARAMS_PITCH, Usage.STORAGE, 'absent terms');
+  const params = gpu.createBuffer(packed.byteLength, COPY_DST | STORAGE | UNIFORM, 'weights of sums');
   const recorded: ((pass: GPUComputePassEncoder) => void)[] = [];
 
   function flush(): void {
@@ -61,7 +61,8 @@ export function createMixer(gpu: Gpu): Mixer {
         Object.assign({ size: y.count, y_first: y.first }, ...values),
         new DataView(packed, offset, PARAMS_PITCH),
       );
-      const buffers = [...ROLES.map((_, i) => terms[i]?.[1].buffer ?? absent), y.buffer];
+      // Roles without a term are bound to what is there anyway.
+      const buffers = [...ROLES.map((_, i) => terms[i]?.[1].buffer ?? params), y.buffer];
       const resources = [{ buffer: params, offset, size: PARAMS_PITCH }, ...buffers.map((buffer) => ({ buffer }))];
       const entries = resources.map((resource, binding) => ({ binding, resource }));
       const bindGroup = device.createBindGroup({ label: 'mix', layout, entries });
@@ -76,7 +77,6 @@ export function createMixer(gpu: Gpu): Mixer {
     destroy() {
       recorded.length = 0;
       gpu.destroyBuffer(params);
-      gpu.destroyBuffer(absent);
     },
   };
 }
