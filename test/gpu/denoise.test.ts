@@ -1,5 +1,13 @@
 /** Sampling on the device is sampling on the host; steps are told when they are done, and memory is given back. */
-import { CancelledError, DeviceError, type Gpu, generate, loadModel, type Model, openModelFolder } from '@diffusion-soup/core';
+import {
+  CancelledError,
+  DeviceError,
+  type Gpu,
+  generate,
+  loadModel,
+  type Model,
+  openModelFolder,
+} from '@diffusion-soup/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Slice } from '../../packages/core/src/gpu/slice.ts';
 import { denoise } from '../../packages/core/src/pipeline/denoise.ts';
