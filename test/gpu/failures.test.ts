@@ -11,6 +11,7 @@ import {
 } from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
 import { decodeLatents, decodeTiled, tileSize } from '../../packages/core/src/pipeline/decode.ts';
+import { createLatentSpace } from '../../packages/core/src/pipeline/latents.ts';
 import { diskFolder, PANTRY } from '../support/files.ts';
 import { random, relativeL2, testGpu } from '../support/gpu.ts';
 
@@ -29,6 +30,29 @@ test('a lost device ends the run with a sentence, and another device works', asy
   const events = [];
   for await (const event of generate(other, { ...REQUEST, steps: 1 })) events.push(event.type);
   expect(events).toEqual(['start', 'step', 'image']);
+});
+
+test.each([
+  ['is lost', (gpu: Gpu) => gpu.device.destroy(), /lost while drawing/],
+  ['refuses a command', (gpu: Gpu) => gpu.device.createBuffer({ size: 4, usage: 0 }), /refused a command while/],
+])('a device that %s between two steps ends the run, whether the next was submitted or not', async (_, fail, says) => {
+  const gpu = await testGpu('f32');
+  const model = await load(gpu);
+  const small = { ...REQUEST, width: 64, height: 32 };
+  for await (const _ of generate(model, small));
+  const { used } = gpu.memory;
+  const steps: number[] = [];
+  const run = (async () => {
+    for await (const event of generate(model, { ...small, steps: 30 })) {
+      if (event.type === 'step') steps.push(event.step);
+      if (event.type === 'step' && event.step === 5) fail(gpu);
+    }
+  })();
+  await expect(run).rejects.toThrow(DeviceError);
+  await expect(run).rejects.toThrow(says);
+  expect(steps.slice(0, 5)).toEqual([1, 2, 3, 4, 5]);
+  expect(steps.length).toBeLessThan(8);
+  expect(gpu.memory.used).toBe(used);
 });
 
 test.each([1e6, 2e7])('a budget of %i bytes is refused before the device fails', async (budget) => {
@@ -63,7 +87,8 @@ test('tiles differ from the whole picture by no more than their norms do', async
   const { vae } = await load(await testGpu('f32'));
   const size = { images: 1, height: 16, width: 24 };
   const latents = random([1, vae.config.latentChannels, 16, 24], 3).data;
-  const [whole] = await decodeLatents(vae, size, latents);
+  const space = createLatentSpace(vae.gpu, size, vae.config.latentChannels);
+  const [whole] = await decodeLatents(vae, space, space.upload(latents));
   const unscaled = latents.map((x) => x / vae.config.scalingFactor);
   const same = await decodeTiled(vae, size, unscaled, { height: 16, width: 24 });
   expect(relativeL2(same, whole!)).toBeLessThan(1e-6); // one tile is the picture

@@ -3,10 +3,11 @@ import type { Gpu } from '@diffusion-soup/core';
 import { beforeAll, expect, test } from 'vitest';
 import type { Tensor } from '../../packages/core/src/gpu/graph.ts';
 import { createPlan } from '../../packages/core/src/gpu/plan.ts';
+import { readBuffer } from '../../packages/core/src/gpu/read-buffer.ts';
 import { footprint, record } from '../../packages/core/src/gpu/recording.ts';
 import { add, silu } from '../../packages/core/src/ops/elementwise.ts';
 import { matmul } from '../../packages/core/src/ops/matmul.ts';
-import { matrix, random, relativeL2, testGpu } from '../support/gpu.ts';
+import { matrix, random, relativeL2, testGpu, vector } from '../support/gpu.ts';
 import * as reference from '../support/reference.ts';
 
 let gpu: Gpu;
@@ -58,6 +59,44 @@ test('what depends on a steady input alone comes first, and is computed again wh
   gpu.device.queue.writeBuffer(weight.data.storage.buffer!, 0, laidOut(other.data));
   plan.forget();
   await check(14, other.data);
+  plan.destroy();
+});
+
+test('what is submitted from the device is the same, one after the other, without waiting', async () => {
+  const weight = weights();
+  const forward = ({ x, text }: Record<string, Tensor>) => ({
+    y: add(matmul(silu(matmul(text!, weight)), weight), matmul(x!, weight)),
+  });
+  const plan = createPlan(gpu, record(gpu, shapes, forward, { steady: ['text'] }), 'test');
+  const texts = [random([5, 8], 1).data, random([5, 8], 2).data];
+  const stored = random([3 * 40], 3);
+  const { buffer } = vector(gpu, stored).storage;
+  const slice = (first: number, count: number) => ({ buffer: buffer!, first, count });
+  // Of each run: its text, and the slices that x is made of.
+  const runs = [
+    { text: texts[0]!, x: [slice(0, 40)] },
+    { text: texts[0]!, x: [slice(47, 40)] },
+    { text: texts[0]!, x: [slice(100, 16), slice(9, 24)] },
+    { text: texts[1]!, x: [slice(80, 40)] },
+    { text: texts[1]!, x: [slice(3, 20), slice(3, 20)] },
+  ];
+  const read: Promise<ArrayBuffer>[] = [];
+  for (const run of runs) {
+    const { y } = await plan.submit(run);
+    expect(y).toMatchObject({ first: 0, count: 40 });
+    read.push(readBuffer(gpu, y!.buffer, 160, 'reading')); // copied before the next run, looked at after all
+  }
+  const wanted = runs.map(({ text, x }) => {
+    const values = x.flatMap(({ first, count }) => [...stored.data.subarray(first, first + count)]);
+    return expected(Float32Array.from(values), text);
+  });
+  for (const [i, bytes] of (await Promise.all(read)).entries()) {
+    expect(relativeL2(new Float32Array(bytes), wanted[i]!)).toBeLessThan(1e-5);
+  }
+  const x = random([5, 8], 5).data;
+  expect(relativeL2((await plan.run({ x, text: texts[1]! })).y!, expected(x, texts[1]!))).toBeLessThan(1e-5);
+  await expect(plan.submit({ x: [slice(0, 39)], text: texts[0]! })).rejects.toThrow('test x has 39 numbers');
+  await expect(plan.run({ text: texts[0]! })).rejects.toThrow('test x has no numbers');
   plan.destroy();
 });
 

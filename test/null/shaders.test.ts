@@ -135,6 +135,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,
+    mix: [0, 1, 2, 3, 4, 5].map((TERMS) => ({ constants: { TERMS } })),
     'sum-splits': mixes(['residual', 'y'], elem).flatMap((types) =>
       [1, 4].map((width) => ({ types, width: width as 1 | 4, constants: { ACTIVATION: 1, GATED: width === 1 } })),
     ),

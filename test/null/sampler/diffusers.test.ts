@@ -9,6 +9,7 @@ import type { SchedulerConfig } from '../../../packages/core/src/checkpoint/conf
 import type { SamplerName } from '../../../packages/core/src/sampler/names.ts';
 import { sampleWith } from '../../../packages/core/src/sampler/sample.ts';
 import { addNoise, initialLatents, makeSchedule } from '../../../packages/core/src/sampler/schedule.ts';
+import { mix } from '../../../packages/core/src/sampler/vector.ts';
 import { analytic, worst } from './analytic.ts';
 
 interface Case {
@@ -61,6 +62,6 @@ it.each(cases.map((each) => [title(each), each] as const))('%s', async (_, refer
   }
   const left = noises.map((values) => Float32Array.from(values)).values();
   const noise = () => left.next().value as Float32Array;
-  for await (const { latents } of sampleWith(sampler, analytic(), x, schedule, { noise, eta })) x = latents;
+  for await (const { latents } of sampleWith(sampler, analytic(), x, schedule, { mix, noise, eta })) x = latents;
   expect(worst(x, reference.final)).toBeLessThan(1e-5);
 });

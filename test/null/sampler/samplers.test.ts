@@ -6,6 +6,7 @@ import { type SamplerName, samplerNames } from '../../../packages/core/src/sampl
 import { noiseStream, randn } from '../../../packages/core/src/sampler/noise.ts';
 import { networkCalls, sampleWith } from '../../../packages/core/src/sampler/sample.ts';
 import { addNoise, initialLatents, makeSchedule, startIndex } from '../../../packages/core/src/sampler/schedule.ts';
+import { mix } from '../../../packages/core/src/sampler/vector.ts';
 import { analytic, worst } from './analytic.ts';
 
 const config: SchedulerConfig = {
@@ -26,7 +27,7 @@ const source = (seed = 9) => {
 const begin = (name: SamplerName, steps = 7) => {
   const schedule = makeSchedule(name, config, steps);
   const x = initialLatents(randn(3, [8]), schedule);
-  return { schedule, x, run: () => sampleWith(name, analytic(), x, schedule, { noise: source() }) };
+  return { schedule, x, run: () => sampleWith(name, analytic(), x, schedule, { mix, noise: source() }) };
 };
 
 describe.each(samplerNames)('%s', (name) => {
@@ -48,7 +49,7 @@ describe.each(samplerNames)('%s', (name) => {
     const schedule = makeSchedule(name, config, 10, { strength: 0.45 });
     const x = addNoise(randn(1, [8]), randn(2, [8]), schedule);
     const seen = [];
-    for await (const step of sampleWith(name, analytic(calls), x, schedule, { noise: source() })) seen.push(step);
+    for await (const step of sampleWith(name, analytic(calls), x, schedule, { mix, noise: source() })) seen.push(step);
     expect(seen.map(({ i, steps }) => `${i}/${steps}`)).toEqual(['0/4', '1/4', '2/4', '3/4']);
     expect(calls.length).toBe(networkCalls(schedule));
     expect(calls[0]).toBe(schedule.timesteps[6]);
@@ -66,7 +67,7 @@ describe.each(samplerNames)('%s', (name) => {
         return x.map((v, j) => (v - Math.sqrt(bar) * x0[j]) / Math.sqrt(1 - bar));
       };
       let x = addNoise(x0, randn(12, [8]), schedule);
-      for await (const step of sampleWith(name, perfect, x, schedule, { noise: source() })) x = step.latents;
+      for await (const step of sampleWith(name, perfect, x, schedule, { mix, noise: source() })) x = step.latents;
       // Samplers that stop at the training's first noise keep 3% of it.
       expect(worst(x, [...x0])).toBeLessThan(0.06);
     }
@@ -75,7 +76,7 @@ describe.each(samplerNames)('%s', (name) => {
   it('stops when it is told to', async () => {
     const { schedule, x } = begin(name);
     const stop = new AbortController();
-    const steps = sampleWith(name, analytic(), x, schedule, { noise: source(), signal: stop.signal });
+    const steps = sampleWith(name, analytic(), x, schedule, { mix, noise: source(), signal: stop.signal });
     await steps.next();
     stop.abort();
     await expect(steps.next()).rejects.toThrow(CancelledError);
@@ -106,10 +107,12 @@ describe('euler-ancestral', () => {
 
   it('needs a source of noise, and ddim only with eta', async () => {
     const { x, schedule } = begin('euler-ancestral');
-    await expect(sampleWith('euler-ancestral', analytic(), x, schedule).next()).rejects.toThrow(UsageError);
+    await expect(sampleWith('euler-ancestral', analytic(), x, schedule, { mix }).next()).rejects.toThrow(UsageError);
     const ddim = begin('ddim');
-    await expect(sampleWith('ddim', analytic(), ddim.x, ddim.schedule, { eta: 1 }).next()).rejects.toThrow(UsageError);
-    expect((await sampleWith('ddim', analytic(), ddim.x, ddim.schedule).next()).done).toBe(false);
+    await expect(sampleWith('ddim', analytic(), ddim.x, ddim.schedule, { mix, eta: 1 }).next()).rejects.toThrow(
+      UsageError,
+    );
+    expect((await sampleWith('ddim', analytic(), ddim.x, ddim.schedule, { mix }).next()).done).toBe(false);
   });
 });
 
@@ -153,6 +156,6 @@ describe('schedules', () => {
 
   it('a schedule for one sampler is not taken for another', () => {
     const { x, schedule } = begin('heun');
-    expect(() => sampleWith('euler', analytic(), x, schedule)).toThrow(UsageError);
+    expect(() => sampleWith('euler', analytic(), x, schedule, { mix })).toThrow(UsageError);
   });
 });

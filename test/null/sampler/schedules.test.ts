@@ -6,6 +6,7 @@ import { type SamplerName, samplerForClass } from '../../../packages/core/src/sa
 import { networkCalls, sampleWith } from '../../../packages/core/src/sampler/sample.ts';
 import { initialLatents, makeSchedule, type Schedule } from '../../../packages/core/src/sampler/schedule.ts';
 import type { Step } from '../../../packages/core/src/sampler/step.ts';
+import { mix } from '../../../packages/core/src/sampler/vector.ts';
 import { REFERENCE } from '../../support/files.ts';
 import { analytic, worst } from './analytic.ts';
 
@@ -81,7 +82,7 @@ describe.each(cases)('$name, $config.prediction_type, $steps steps', (reference)
     const calls: number[] = [];
     const steps: Step[] = [];
     const x = initialLatents(Float32Array.from(x0), schedule);
-    for await (const step of sampleWith(sampler, analytic(calls), x, schedule)) steps.push(step);
+    for await (const step of sampleWith(sampler, analytic(calls), x, schedule, { mix })) steps.push(step);
     expectTimesteps(calls);
     expect(networkCalls(schedule)).toBe(reference.timesteps.length);
     expect(steps.map(({ i }) => i)).toEqual(schedule.timesteps.map((_, i) => i));

@@ -5,8 +5,10 @@ import { CheckpointError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { toChannelsFirst } from '../image/layout.js';
 import { createTextEncoder, createUNet, createVae } from '../model/components.js';
+import { denoise } from '../pipeline/denoise.js';
 import { guidedPredict } from '../pipeline/guidance.js';
-import { initialLatents, makeSchedule, resolveSampler, sampleWith } from '../sampler/index.js';
+import { createLatentSpace } from '../pipeline/latents.js';
+import { initialLatents, makeSchedule, resolveSampler } from '../sampler/index.js';
 import { compare, type Difference } from './compare.js';
 import { BOUNDS, blendOfComponent, closeBlend, type Golden, rowsOf, sampleOf } from './conformance.js';
 
@@ -33,20 +35,22 @@ export async function* conformPipeline(
   const unet = createUNet(gpu, await folder.unetConfig(), unetBlend);
   const vaeBlend = await blendOfComponent(folder, 'vae');
   const vae = createVae(gpu, await folder.vaeConfig(), vaeBlend);
+  const space = createLatentSpace(gpu, size, unet.config.inChannels);
   try {
     await encoder.load(textBlend);
     await unet.load(unetBlend);
     await vae.load(vaeBlend);
     const context = await encoder.encode(ids);
     const config = await folder.schedulerConfig();
-    const predict = guidedPredict(unet, size, context, guidance);
+    const predict = guidedPredict(unet, space, context, guidance);
 
     for (const key of samplers) {
       const name = key.slice(0, -'.latents'.length);
       const sampler = resolveSampler(name);
       const schedule = makeSchedule(sampler, inherited(config), steps);
-      let latents = initialLatents(init.data, schedule);
-      for await (const step of sampleWith(sampler, predict, latents, schedule)) latents = step.latents;
+      let last = space.upload(initialLatents(init.data, schedule));
+      for await (const step of denoise(space, predict, last, schedule)) last = step.latents;
+      const latents = await space.read(last);
       const { shape, data } = await file.tensor(key);
       const bound = BOUNDS[gpu.precision].latents;
       yield compare(key, shape, latents, data, bound);
@@ -62,6 +66,7 @@ export async function* conformPipeline(
       yield compare(imageKey, reference.shape, shown, reference.data, bound);
     }
   } finally {
+    space.destroy();
     for (const component of [encoder, unet, vae]) component.destroy();
     for (const blend of [textBlend, unetBlend, vaeBlend]) await closeBlend(blend);
   }

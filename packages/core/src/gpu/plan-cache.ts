@@ -1,18 +1,24 @@
 /** Plans by shape: the next picture of the same size replays the plan of the last. */
 import type { Gpu } from './gpu.js';
 import type { Tensor } from './graph.js';
-import { type Arrays, compile, createPlan, type Plan, type RunOptions } from './plan.js';
+import { compile, createPlan, type Input, type Inputs, type Plan, type RunOptions } from './plan.js';
 import { record } from './recording.js';
+import type { Slice } from './slice.js';
 
 /** Plans kept; an old one is given up for a new one. */
 const MOST_PLANS = 4;
 
+/** Inputs by name, each with its shape. */
+type Given = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Input }>>;
+
 export interface PlanCache {
   /** Runs `forward` on the given numbers, recording it if these shapes are new. */
   run(
-    inputs: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>,
+    inputs: Given,
     options?: RunOptions & { readonly variant?: string; readonly wantsTap?: (name: string) => boolean },
   ): Promise<Record<string, Float32Array>>;
+  /** The same without waiting for it: see Plan. */
+  submit(inputs: Given, options?: { readonly variant?: string }): Promise<Record<string, Slice>>;
   /** Weights have changed: see Plan. */
   forget(): void;
   destroy(): void;
@@ -31,39 +37,47 @@ export function createPlanCache(
     plans.clear();
   };
 
+  const shapesOf = (inputs: Given) =>
+    Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, shape]));
+  const dataOf = (inputs: Given): Inputs =>
+    Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data]));
+  const make = async (inputs: Given, variant: string, wantsTap?: (name: string) => boolean) => {
+    const recording = record(gpu, shapesOf(inputs), (tensors) => forward(tensors, variant), { wantsTap, steady });
+    await compile(gpu, recording);
+    return createPlan(gpu, recording, label);
+  };
+
+  /** The plan for these shapes, which is kept. */
+  async function planFor(inputs: Given, variant: string): Promise<Plan> {
+    if (tuning !== gpu.tuning) destroy();
+    tuning = gpu.tuning;
+    const key = `${variant} ${JSON.stringify(shapesOf(inputs))}`;
+    let plan = plans.get(key);
+    if (!plan) {
+      if (plans.size === MOST_PLANS) {
+        const [oldest, old] = plans.entries().next().value!;
+        old.destroy();
+        plans.delete(oldest);
+      }
+      plan = await make(inputs, variant);
+    }
+    plans.delete(key); // so that the order is that of the last use
+    plans.set(key, plan);
+    return plan;
+  }
+
   return {
     async run(inputs, { variant = '', wantsTap, ...options } = {}) {
-      if (tuning !== gpu.tuning) destroy();
-      tuning = gpu.tuning;
-      const entries = Object.entries(inputs);
-      const shapes = Object.fromEntries(entries.map(([name, { shape }]) => [name, shape]));
-      const arrays: Arrays = Object.fromEntries(entries.map(([name, { data }]) => [name, data]));
-      const make = async () => {
-        const recording = record(gpu, shapes, (tensors) => forward(tensors, variant), { wantsTap, steady });
-        await compile(gpu, recording);
-        return createPlan(gpu, recording, label);
-      };
-      if (wantsTap) {
-        const plan = await make();
-        try {
-          return await plan.run(arrays, options);
-        } finally {
-          plan.destroy();
-        }
+      if (!wantsTap) return (await planFor(inputs, variant)).run(dataOf(inputs), options);
+      const plan = await make(inputs, variant, wantsTap);
+      try {
+        return await plan.run(dataOf(inputs), options);
+      } finally {
+        plan.destroy();
       }
-      const key = `${variant} ${JSON.stringify(shapes)}`;
-      let plan = plans.get(key);
-      if (!plan) {
-        if (plans.size === MOST_PLANS) {
-          const [oldest, old] = plans.entries().next().value!;
-          old.destroy();
-          plans.delete(oldest);
-        }
-        plan = await make();
-      }
-      plans.delete(key); // so that the order is that of the last use
-      plans.set(key, plan);
-      return plan.run(arrays, options);
+    },
+    async submit(inputs, { variant = '' } = {}) {
+      return (await planFor(inputs, variant)).submit(dataOf(inputs));
     },
     forget() {
       for (const plan of plans.values()) plan.forget();

@@ -9,8 +9,11 @@ import type { Gpu } from './gpu.js';
 import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor } from './graph.js';
 import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
 import { ALIGNMENT, bytesOf, lifetimes, type Recording, type Shapes, steadyResults } from './recording.js';
+import { copySlices, type Slice } from './slice.js';
 
-export type Arrays = Readonly<Record<string, Float32Array<ArrayBufferLike>>>;
+/** Numbers from the host, or slices on the device, one after the other. */
+export type Input = Float32Array<ArrayBufferLike> | readonly Slice[];
+export type Inputs = Readonly<Record<string, Input>>;
 
 export interface RunOptions {
   /**
@@ -24,9 +27,14 @@ export interface Plan {
   /** Shapes of what comes out, taps included, by name. */
   readonly outputs: Shapes;
   /** Runs everything once: numbers in, numbers out, all f32 in row-major order. */
-  run(inputs: Arrays, options?: RunOptions): Promise<Record<string, Float32Array>>;
+  run(inputs: Inputs, options?: RunOptions): Promise<Record<string, Float32Array>>;
+  /**
+   * The same without waiting for it: once all has been submitted, the outputs on the device. What is submitted next finds
+   * them complete; they are the plan's, and overwritten by its next run.
+   */
+  submit(inputs: Inputs): Promise<Record<string, Slice>>;
   /** Runs everything once, each kernel in a pass of its own, and says when the GPU began and ended it. */
-  profile(inputs: Arrays): Promise<readonly KernelTime[]>;
+  profile(inputs: Inputs): Promise<readonly KernelTime[]>;
   /** Weights have changed: nothing that was computed from them before holds any more. */
   forget(): void;
   /** Gives back the plan's own buffers; shared activation buffers stay for the next plan. */
@@ -120,53 +128,65 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         encoder.copyBufferToBuffer(x.storage.buffer!, 0, readback, offsets.at.get(name)!, bytesOf(x.storage));
       }
     };
-    const encode = (some: typeof steps, isLast: boolean): GPUCommandBuffer => {
+    const encode = (some: typeof steps): GPUCommandBuffer => {
       const encoder = gpu.device.createCommandEncoder({ label });
       const pass = encoder.beginComputePass({ label });
       for (const step of some) dispatch(pass, step);
       pass.end();
-      if (isLast) copyResults(encoder);
       return encoder.finish();
     };
-    const encodeFrom = (first: number) => [
-      encode(steps.slice(first, first + HEAD), false),
-      encode(steps.slice(first + HEAD), true),
-    ];
+    const partsFrom = (first: number) => [steps.slice(first, first + HEAD), steps.slice(first + HEAD)];
     /** The commands of the next run, encoded while the GPU works on this one: they are the same for any input. */
     let next: GPUCommandBuffer[] | undefined;
-    /** What `next` takes as computed is of these: the arrays that were given, and what was in them then. */
-    let held: Readonly<Record<string, { given: Float32Array; numbers: Float32Array }>> = {};
-    const isHeld = (arrays: Arrays) => steady.inputs.every((name) => isSame(held[name]?.numbers, arrays[name]));
-    const seemsHeld = (arrays: Arrays) =>
-      steady.inputs.every((name) => held[name]?.given === arrays[name]) || isHeld(arrays);
+    /** What `next` takes as computed is of these: the inputs that were given, and what was in them then. */
+    let held: Readonly<Record<string, { given: Input; numbers: Input }>> = {};
+    const isHeld = (given: Inputs) => steady.inputs.every((name) => isSame(held[name]?.numbers, given[name]));
+    const seemsHeld = (given: Inputs) =>
+      steady.inputs.every((name) => held[name]?.given === given[name]) || isHeld(given);
     const submit = (commands: readonly GPUCommandBuffer[]) => {
       for (const part of commands) gpu.device.queue.submit([part]);
     };
-    const submitAll = (arrays: Arrays) => {
+    const write = (names: readonly string[], given: Inputs) => {
+      for (const name of names) writeInput(gpu, inputs[name]!, given[name], `${label} ${name}`);
+    };
+    const all = Object.keys(inputs);
+    const changing = all.filter((name) => !steady.inputs.includes(name));
+    const submitAll = (given: Inputs) => {
+      write(steady.inputs, given);
       held = Object.fromEntries(
-        steady.inputs.map((name) => [name, { given: arrays[name]!, numbers: arrays[name]!.slice() }]),
+        steady.inputs.map((name) => [name, { given: given[name]!, numbers: given[name]!.slice() }]),
       );
-      submit(encodeFrom(0));
+      for (const part of partsFrom(0)) submit([encode(part)]); // the GPU begins while the others are encoded
+    };
+    /** Submits a run; what comes back encodes the commands of the next, for which there is time while the GPU works. */
+    const begin = async (given: Inputs): Promise<() => void> => {
+      write(changing, given);
+      if (gpu.onKernels) {
+        write(steady.inputs, given);
+        next = undefined;
+        gpu.onKernels(label, await runTimed(gpu.device.createCommandEncoder({ label }))());
+        return () => {};
+      }
+      const isAgain = next !== undefined && seemsHeld(given);
+      if (isAgain) submit(next!);
+      // Somebody may have written to an array that was given before: looked for while the GPU has begun.
+      if (!isAgain || !isHeld(given)) submitAll(given);
+      else for (const name of steady.inputs) held[name]!.given = given[name]!; // known by itself the next time
+      next = undefined;
+      return () => {
+        next = partsFrom(steady.nodes).map(encode);
+      };
     };
     return {
       outputs: Object.fromEntries(results.map(([name, x]) => [name, x.shape])),
-      async run(arrays, { onSubmitted } = {}) {
-        for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
-        if (gpu.onKernels) {
-          const encoder = gpu.device.createCommandEncoder({ label });
-          const times = runTimed(encoder);
-          copyResults(encoder);
-          gpu.onKernels(label, await times());
-        } else {
-          const isAgain = next !== undefined && seemsHeld(arrays);
-          if (isAgain) submit(next!);
-          // Somebody may have written to an array that was given before: looked for while the GPU has begun.
-          if (!isAgain || !isHeld(arrays)) submitAll(arrays);
-          else for (const name of steady.inputs) held[name]!.given = arrays[name]!; // known by itself the next time
-        }
+      async run(given, { onSubmitted } = {}) {
+        const prepare = await begin(given);
+        const encoder = gpu.device.createCommandEncoder({ label });
+        copyResults(encoder);
+        submit([encoder.finish()]);
         onSubmitted?.(Object.fromEntries(results.map(([name, x]) => [name, x.storage.buffer!])));
         const read = gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
-        next = gpu.onKernels ? undefined : encodeFrom(steady.nodes);
+        prepare();
         await read;
         const mapped = readback.getMappedRange();
         const values = Object.fromEntries(
@@ -178,9 +198,15 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         readback.unmap();
         return values;
       },
-      async profile(arrays) {
+      async submit(given) {
+        (await begin(given))();
+        return Object.fromEntries(
+          results.map(([name, x]) => [name, { buffer: x.storage.buffer!, first: 0, count: elementCount(x.shape) }]),
+        );
+      },
+      async profile(given) {
         next = undefined;
-        for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
+        write(all, given);
         return runTimed(gpu.device.createCommandEncoder({ label }))();
       },
       forget() {
@@ -196,9 +222,10 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
   }
 }
 
-function isSame(a: Float32Array | undefined, b: Float32Array | undefined): boolean {
-  if (a?.length !== b?.length) return false;
-  for (let i = 0; i < a!.length; i++) if (a![i] !== b![i]) return false;
+/** Whether arrays hold the same numbers; of what lies on the device nobody knows. */
+function isSame(a: Input | undefined, b: Input | undefined): boolean {
+  if (!(a instanceof Float32Array && b instanceof Float32Array) || a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
 
@@ -218,12 +245,20 @@ function offsetsOf(results: [string, Tensor][]): { at: Map<string, number>; tota
   return { at, total };
 }
 
-function writeInput(gpu: Gpu, x: Tensor, array: Float32Array<ArrayBufferLike> | undefined, what: string): void {
+function writeInput(gpu: Gpu, x: Tensor, input: Input | undefined, what: string): void {
   const wanted = elementCount(x.shape);
-  if (array?.length !== wanted) {
-    throw new IncompatibleError(`${what} has ${array?.length ?? 'no'} numbers; ${show(x.shape)} needs ${wanted}`);
+  const isHost = input instanceof Float32Array;
+  const found = isHost ? input.length : input?.reduce((sum, { count }) => sum + count, 0);
+  if (found !== wanted) {
+    throw new IncompatibleError(`${what} has ${found ?? 'no'} numbers; ${show(x.shape)} needs ${wanted}`);
   }
-  gpu.device.queue.writeBuffer(x.storage.buffer!, 0, array as Float32Array<ArrayBuffer>);
+  if (isHost) {
+    gpu.device.queue.writeBuffer(x.storage.buffer!, 0, input as Float32Array<ArrayBuffer>);
+  } else {
+    const encoder = gpu.device.createCommandEncoder({ label: what });
+    copySlices(encoder, input!, x.storage.buffer!);
+    gpu.device.queue.submit([encoder.finish()]);
+  }
 }
 
 function bindingOf(gpu: Gpu, x: Tensor, what: string): GPUBufferBinding {

@@ -10,20 +10,13 @@ export interface Image {
 /** VAE output (H, W, C) around [-1, 1] -> picture: round(255 * clamp(x / 2 + 0.5)), as diffusers does. */
 export function toImage(x: Float32Array, width: number, height: number): Image {
   const channels = x.length / width / height;
-  const pixels = new Uint8Array(width * height * 4);
+  // Clamps what it is given, and rounds half to even, as numpy does.
+  const bytes = new Uint8ClampedArray(width * height * 4);
   for (let i = 0; i < width * height; i++) {
-    for (let c = 0; c < 3; c++) pixels[i * 4 + c] = toByte(x[i * channels + Math.min(c, channels - 1)]!);
-    pixels[i * 4 + 3] = 255;
+    for (let c = 0; c < 3; c++) bytes[i * 4 + c] = 255 * (x[i * channels + Math.min(c, channels - 1)]! / 2 + 0.5);
+    bytes[i * 4 + 3] = 255;
   }
-  return { width, height, pixels };
-}
-
-/** Rounds half to even, as numpy does. */
-function toByte(value: number): number {
-  const scaled = 255 * Math.min(1, Math.max(0, value / 2 + 0.5));
-  const floor = Math.floor(scaled);
-  const rest = scaled - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+  return { width, height, pixels: new Uint8Array(bytes.buffer) };
 }
 
 /** Picture -> VAE input (H, W, channels) in [-1, 1]; transparency is laid over white. */

@@ -145,6 +145,7 @@ export async function fidelityPath(
   const steps: PathStep[] = [];
   const unet: UNet = {
     ...networks.ensemble,
+    submit: undefined, // every prediction is looked at
     async predict(size, sample, timesteps, context, options) {
       const results = await networks.ensemble.predict(size, sample, timesteps, context, options);
       // With guidance the last half is that of the prompt.

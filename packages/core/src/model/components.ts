@@ -6,9 +6,10 @@ import type { ClipTextConfig, UNetConfig, VaeConfig } from '../checkpoint/config
 import { CheckpointError } from '../errors.js';
 import { type Gpu, withTier } from '../gpu/gpu.js';
 import type { Tensor } from '../gpu/graph.js';
-import type { RunOptions } from '../gpu/plan.js';
+import type { Input, RunOptions } from '../gpu/plan.js';
 import { createPlanCache } from '../gpu/plan-cache.js';
 import { footprint, record } from '../gpu/recording.js';
+import type { Slice } from '../gpu/slice.js';
 import { toChannelsFirst, toChannelsLast } from '../image/layout.js';
 import type { Blend } from '../soup/blend.js';
 import { gatherRows } from '../soup/gather.js';
@@ -124,6 +125,17 @@ export interface Sample {
   readonly width: number;
 }
 
+/**
+ * A prediction that stays on the device and is not waited for: sample (N, H, W, C) in slices, timesteps (N), context
+ * (N, T, contextChannels) -> output (N, H, W, C), which the network's next prediction overwrites.
+ */
+export type SubmitPrediction = (
+  size: Sample,
+  sample: readonly Slice[],
+  timesteps: Float32Array,
+  context: Float32Array,
+) => Promise<Slice>;
+
 /** In the f16 tier sums along the residual path are f32 all the same: a picture passes through here dozens of times. */
 export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
   const gpu = withTier(device, { residual: 'f32' });
@@ -136,6 +148,16 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
   // The keys and values of a text are the same at every step.
   const recorded = { steady: ['context'] };
   const plans = createPlanCache(gpu, 'UNet', output, recorded);
+  const inputs = ({ images, height, width }: Sample, sample: Input, timesteps: Float32Array, context: Float32Array) => {
+    const contextChannels = config.crossAttentionDim[0]!;
+    const tokens = context.length / images / contextChannels;
+    return {
+      sample: { shape: [images, height, width, config.inChannels], data: sample },
+      timestep: { shape: [images], data: timesteps },
+      context: { shape: [images, tokens, contextChannels], data: context },
+    };
+  };
+  const submit: SubmitPrediction = async (...asked) => (await plans.submit(inputs(...asked))).output!;
 
   return {
     config,
@@ -151,28 +173,19 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
      * Taps come beside it as they are on the GPU: (N, H, W, C).
      */
     async predict(
-      { images, height, width }: Sample,
+      size: Sample,
       sample: Float32Array,
       timesteps: Float32Array,
       context: Float32Array,
       { wantsTap }: TapOptions = {},
     ): Promise<Record<'output' | (string & {}), Float32Array>> {
       const centered = config.centerInputSample ? sample.map((x) => 2 * x - 1) : sample;
-      const contextChannels = config.crossAttentionDim[0]!;
-      const tokens = context.length / images / contextChannels;
-      const results = await plans.run(
-        {
-          sample: {
-            shape: [images, height, width, config.inChannels],
-            data: toChannelsLast(centered, images, config.inChannels),
-          },
-          timestep: { shape: [images], data: timesteps },
-          context: { shape: [images, tokens, contextChannels], data: context },
-        },
-        { wantsTap },
-      );
-      return { ...results, output: toChannelsFirst(results.output!, images, config.outChannels) };
+      const data = toChannelsLast(centered, size.images, config.inChannels);
+      const results = await plans.run(inputs(size, data, timesteps, context), { wantsTap });
+      return { ...results, output: toChannelsFirst(results.output!, size.images, config.outChannels) };
     },
+    /** Undefined where samples are centered first, which is done on the host. */
+    submit: config.centerInputSample ? undefined : submit,
     /** What predicting takes, known before any memory is taken: see footprint. */
     predictFootprint({ images, height, width }: Sample, tokens: number) {
       const sample = [images, height, width, config.inChannels];
@@ -221,14 +234,18 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
       // diffusers clamps the log-variance to the range in which exp is harmless
       return { mean: part(0), logvar: part(1).map((v) => Math.min(20, Math.max(-30, v))), taps: results };
     },
-    /** Latents (N, C, h, w), unscaled -> picture (N, H, W, outChannels), about [-1, 1]; `onDecoded` sees them on the device. */
+    /**
+     * Latents, unscaled, (N, C, h, w) or on the device as (N, h, w, C) -> picture (N, H, W, outChannels), about [-1, 1];
+     * `onDecoded` sees them on the device.
+     */
     async decode(
       { images, height, width }: Sample,
-      latents: Float32Array,
+      latents: Input,
       { wantsTap, onDecoded }: TapOptions & { readonly onDecoded?: (pictures: GPUBuffer) => void } = {},
     ) {
       const shape = [images, height, width, config.latentChannels];
-      const data = toChannelsLast(latents, images, config.latentChannels);
+      const isHost = latents instanceof Float32Array;
+      const data = isHost ? toChannelsLast(latents, images, config.latentChannels) : latents;
       const onSubmitted: RunOptions['onSubmitted'] = onDecoded && (({ image }) => onDecoded(image!));
       const results = await plans.run({ latents: { shape, data } }, { variant: 'decode', wantsTap, onSubmitted });
       return { image: results.image!, taps: results };

@@ -99,6 +99,7 @@ export function ensembleUNet(shelf: UNetShelf, members: () => readonly Member[])
       const means = [...sums].map(([name, sum]) => [name, new Float32Array(sum)] as const);
       return Object.fromEntries(means) as Awaited<ReturnType<UNet['predict']>>;
     },
+    submit: undefined, // means are taken on the host
     predictFootprint: shelf.predictFootprint,
     destroy() {},
   };

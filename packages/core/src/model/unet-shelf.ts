@@ -124,6 +124,7 @@ export function shelvedUNet(shelf: UNetShelf, blend: Blend): UNet {
       current = from;
     },
     predict: (...asked) => shelf.predict(current, ...asked),
+    submit: undefined, // networks that take turns in one place are waited for
     predictFootprint: shelf.predictFootprint,
     destroy() {},
   };

@@ -7,7 +7,9 @@ import { CancelledError, MemoryError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { formatBytes } from '../gpu/memory.js';
 import type { DevicePicture } from '../gpu/painter.js';
+import { partOf, type Slice } from '../gpu/slice.js';
 import type { Sample, Vae } from '../model/components.js';
+import type { LatentSpace } from './latents.js';
 
 /** Of a tile's side that it shares with its neighbour. */
 const OVERLAP = 0.25;
@@ -15,29 +17,33 @@ const OVERLAP = 0.25;
 const SMALLEST_TILE = 8;
 
 /**
- * Scaled latents (N, C, h, w) -> N pictures (H, W, channels), about [-1, 1]. `onDecoded` sees each that is decoded whole
+ * Scaled latents of a space -> N pictures (H, W, channels), about [-1, 1]. `onDecoded` sees each that is decoded whole
  * on the device, before it is read; the buffer is good for what is submitted there and then.
  */
 export async function decodeLatents(
   vae: Vae,
-  size: Sample,
-  latents: Float32Array,
+  space: LatentSpace,
+  latents: Slice,
   signal?: AbortSignal,
   onDecoded?: (picture: DevicePicture) => void,
 ): Promise<Float32Array[]> {
-  const { height, width } = size;
-  const each = latents.length / size.images;
+  const { images, height, width } = space.size;
+  const one = { images: 1, height, width };
   const tile = tileSize(vae, height, width);
+  const isWhole = tile.height >= height && tile.width >= width;
   const pixels = { width: width * vae.factor, height: height * vae.factor, channels: vae.config.outChannels };
   const show = onDecoded && ((buffer: GPUBuffer) => onDecoded({ buffer, ...pixels }));
+  const unscaled = space.mix([1 / vae.config.scalingFactor, latents]);
+  space.flush();
+  const values = isWhole ? undefined : await space.read(unscaled); // tiles are cut on the host
   const pictures: Float32Array[] = [];
-  for (let n = 0; n < size.images; n++) {
-    const unscaled = latents.slice(n * each, (n + 1) * each).map((x) => x / vae.config.scalingFactor);
-    pictures.push(
-      tile.height >= height && tile.width >= width
-        ? (await vae.decode({ images: 1, height, width }, unscaled, { onDecoded: show })).image
-        : await decodeTiled(vae, { images: 1, height, width }, unscaled, tile, signal),
-    );
+  for (let n = 0; n < images; n++) {
+    if (values) {
+      const each = values.length / images;
+      pictures.push(await decodeTiled(vae, one, values.subarray(n * each, (n + 1) * each), tile, signal));
+    } else {
+      pictures.push((await vae.decode(one, [partOf(unscaled, n, images)], { onDecoded: show })).image);
+    }
     if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
   }
   return pictures;

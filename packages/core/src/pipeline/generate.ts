@@ -5,6 +5,7 @@
  */
 import { CancelledError, UsageError } from '../errors.js';
 import type { DevicePicture } from '../gpu/painter.js';
+import type { Slice } from '../gpu/slice.js';
 import { fromImage, type Image, toImage } from '../image/image.js';
 import { join } from '../image/layout.js';
 import {
@@ -16,10 +17,11 @@ import {
   resolveSampler,
   type SamplerName,
   samplerForClass,
-  sampleWith,
 } from '../sampler/index.js';
 import { decodeLatents } from './decode.js';
+import { denoise } from './denoise.js';
 import { guidedPredict } from './guidance.js';
+import { createLatentSpace } from './latents.js';
 import type { Model } from './model.js';
 
 export interface GenerateRequest {
@@ -193,36 +195,34 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
 
   const schedule = makeSchedule(sampler, scheduler, steps, { strength: settings.strength });
   const start = request.image ? await encodeImage(model, request.image, normal) : undefined;
-  let latents = start ? addNoise(start, normal(), schedule) : initialLatents(normal(), schedule);
+  const first = start ? addNoise(start, normal(), schedule) : initialLatents(normal(), schedule);
 
-  const ask = guidedPredict(unet, size, context, guidance);
-  const predict = (x: Float32Array, timestep: number): Promise<Float32Array> => {
-    throwIfAborted(signal);
-    return ask(x, timestep);
-  };
+  const space = createLatentSpace(model.gpu, size, unet.config.inChannels);
+  try {
+    let latents = space.upload(first);
+    const predict = guidedPredict(unet, space, context, guidance);
+    const noise = () => space.upload(normal());
+    for await (const step of denoise(space, predict, latents, schedule, { noise, signal })) {
+      latents = step.latents;
+      const wantsPreview = request.previewEvery && (step.i + 1) % request.previewEvery === 0;
+      const previews = wantsPreview ? await decode(step.denoised) : undefined;
+      yield { type: 'step', step: step.i + 1, steps: step.steps, ...(previews && { previews }) };
+      throwIfAborted(signal);
+    }
 
-  for await (const step of sampleWith(sampler, predict, latents, schedule, { noise: normal })) {
-    latents = step.latents;
-    const wantsPreview = request.previewEvery && (step.i + 1) % request.previewEvery === 0;
-    const previews = wantsPreview ? await decode(step.denoised) : undefined;
-    yield { type: 'step', step: step.i + 1, steps: step.steps, ...(previews && { previews }) };
-    throwIfAborted(signal);
+    const images = await decode(latents);
+    const values = await space.read(latents);
+    const each = values.length / count;
+    for (const [index, image] of images.entries()) {
+      const { seed } = entries[index]!;
+      yield { type: 'image', index, seed, image, latents: values.slice(index * each, (index + 1) * each) };
+    }
+  } finally {
+    space.destroy();
   }
 
-  const images = await decode(latents);
-  const each = latents.length / count;
-  for (const [index, image] of images.entries()) {
-    yield {
-      type: 'image',
-      index,
-      seed: entries[index]!.seed,
-      image,
-      latents: latents.slice(index * each, (index + 1) * each),
-    };
-  }
-
-  async function decode(scaled: Float32Array): Promise<Image[]> {
-    const pictures = await decodeLatents(vae, size, scaled, signal, request.onDecoded);
+  async function decode(scaled: Slice): Promise<Image[]> {
+    const pictures = await decodeLatents(vae, space, scaled, signal, request.onDecoded);
     return pictures.map((x) => toImage(x, settings.width, settings.height));
   }
 }

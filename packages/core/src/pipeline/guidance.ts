@@ -1,29 +1,42 @@
 /** Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598): the network asked twice, as one batch of two. */
+import { partOf, type Slice } from '../gpu/slice.js';
 import { join } from '../image/layout.js';
-import type { Sample, UNet } from '../model/components.js';
+import type { UNet } from '../model/components.js';
+import type { Predict } from '../sampler/index.js';
+import type { LatentSpace } from './latents.js';
 
 /**
- * The network's raw output for latents x (N, C, h, w) at a timestep. `context` holds the conditioning of N negative
- * prompts, then of N prompts; with guidance of 1 or less the prompts alone are asked, and `context` holds only those.
+ * The network's raw output for latents x, both on the device. `context` holds the conditioning of N negative prompts, then
+ * of N prompts; with guidance of 1 or less the prompts alone are asked, and `context` holds only those. A network that
+ * answers on the host alone is asked there.
  */
-export function guidedPredict(unet: UNet, size: Sample, context: Float32Array, guidance: number) {
-  const isGuided = guidance > 1;
-  const batch = { ...size, images: size.images * (isGuided ? 2 : 1) };
+export function guidedPredict(unet: UNet, space: LatentSpace, context: Float32Array, guidance: number): Predict<Slice> {
+  const { mix, size } = space;
+  const parts = guidance > 1 ? [0, 1] : [0];
+  const batch = { ...size, images: size.images * parts.length };
 
-  return async (x: Float32Array, timestep: number): Promise<Float32Array> => {
-    const timesteps = new Float32Array(batch.images).fill(timestep);
-    const { output } = await unet.predict(batch, isGuided ? join([x, x]) : x, timesteps, context);
-    return isGuided ? guide(output, guidance) : output;
-  };
-}
-
-/** uncond + guidance * (cond - uncond), for a batch whose first half is unconditional. */
-function guide(output: Float32Array, guidance: number): Float32Array {
-  const half = output.length / 2;
-  const guided = new Float32Array(half);
-  for (let i = 0; i < half; i++) {
-    const uncond = output[i]!;
-    guided[i] = uncond + guidance * (output[half + i]! - uncond);
+  /** One output for each part of the batch. */
+  async function ask(x: Slice, timesteps: Float32Array): Promise<Slice[]> {
+    if (unet.submit) {
+      space.flush();
+      const sample = parts.map(() => x);
+      const output = await unet.submit(batch, sample, timesteps, context);
+      return parts.map((i) => partOf(output, i, parts.length));
+    }
+    const values = await space.read(x);
+    const sample = join(parts.map(() => values));
+    const { output } = await unet.predict(batch, sample, timesteps, context);
+    return parts.map((i) => space.upload(output.subarray(i * values.length, (i + 1) * values.length)));
   }
-  return guided;
+
+  return async (x, timestep) => {
+    const [first, second] = await ask(x, new Float32Array(batch.images).fill(timestep));
+    // Without guidance it is copied, since the network's next output comes to the same place.
+    return second ? guide(first!, second) : mix([1, first!]);
+  };
+
+  /** uncond + guidance * (cond - uncond). */
+  function guide(uncond: Slice, cond: Slice): Slice {
+    return mix([1, uncond], [guidance, mix([1, cond], [-1, uncond])]);
+  }
 }

@@ -3,4 +3,4 @@ export { a1111Name, resolveSampler, type SamplerName, samplerForClass, samplerNa
 export { type NoiseGenerator, type NoiseStream, noiseStream, randn, type Seed } from './noise.js';
 export { networkCalls, sampleWith } from './sample.js';
 export { addNoise, initialLatents, makeSchedule, type Schedule, startIndex } from './schedule.js';
-export type { NoiseSource, Predict, SamplerOptions, Step } from './step.js';
+export type { Mix, NoiseSource, Predict, SamplerOptions, Step } from './step.js';

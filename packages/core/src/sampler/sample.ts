@@ -24,20 +24,20 @@ const SAMPLERS: Readonly<Record<SamplerFamily, Sampler>> = {
 };
 
 /** `x` from initialLatents or addNoise; yields after every step, and the last step's latents are the result. */
-export function sampleWith(
+export function sampleWith<L>(
   name: SamplerName,
-  predict: Predict,
-  x: Float32Array,
+  predict: Predict<L>,
+  x: L,
   schedule: Schedule,
-  { signal, ...options }: SamplerOptions & { readonly signal?: AbortSignal } = {},
-): AsyncGenerator<Step> {
+  { signal, ...options }: SamplerOptions<L> & { readonly signal?: AbortSignal },
+): AsyncGenerator<Step<L>> {
   if (name !== schedule.sampler) {
     throw new UsageError(`this schedule was made for ${schedule.sampler}, not for ${name}: make another one.`, {
       found: name,
       expected: schedule.sampler,
     });
   }
-  const stoppable: Predict = (input, timestep) => {
+  const stoppable: Predict<L> = (input, timestep) => {
     if (signal?.aborted) throw new CancelledError('sampling was stopped', { timestep }, { cause: signal.reason });
     return predict(input, timestep);
   };

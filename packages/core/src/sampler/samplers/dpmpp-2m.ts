@@ -1,18 +1,17 @@
 import { denoiser } from '../denoiser.js';
 import type { Schedule } from '../schedule.js';
 import { type Sampler, stepOf } from '../step.js';
-import { mix } from '../vector.js';
 
 /**
  * DPM-Solver++ multistep: Algorithm 2 of Lu et al. 2022 (2211.01095), order 2, or 1 and 3 by solver_order. The last
  * clean predictions, as a polynomial in lambda = log(alpha / sigma), are integrated to the next noise level.
  */
-export const dpmpp2m: Sampler = async function* (predict, x, schedule) {
+export const dpmpp2m: Sampler = async function* (predict, x, schedule, { mix }) {
   const { sigmas, steps, start, options } = schedule;
-  const denoise = denoiser(predict, schedule);
+  const denoise = denoiser(predict, schedule, mix);
   const lambda = (i: number) => -Math.log(sigmas[i]);
   const alpha = (i: number) => 1 / Math.hypot(1, sigmas[i]);
-  let ms: Float32Array[] = []; // newest first
+  let ms: (typeof x)[] = []; // newest first
   for (let i = start; i < steps; i++) {
     ms = [await denoise(x, i), ...ms].slice(0, 3);
     const [m0, m1, m2] = ms;
@@ -36,7 +35,7 @@ export const dpmpp2m: Sampler = async function* (predict, x, schedule) {
       const D2 = mix([1 / (r0 + r1), D1_0], [-1 / (r0 + r1), D1_1]);
       x = mix([1, x], [alphaT * phi2, D1], [-alphaT * phi3, D2]);
     }
-    yield stepOf(schedule, i, x, m0);
+    yield stepOf(schedule, i, x, m0, ms);
   }
 };
 

@@ -1,13 +1,12 @@
 import { UsageError } from '../../errors.js';
 import { denoiser } from '../denoiser.js';
 import { type Sampler, stepOf } from '../step.js';
-import { mix } from '../vector.js';
 
 /** Euler steps that go below the next sigma and come back with fresh noise, as ancestral sampling of DDPM does. */
-export const eulerAncestral: Sampler = async function* (predict, x, schedule, { noise }) {
+export const eulerAncestral: Sampler = async function* (predict, x, schedule, { mix, noise }) {
   if (!noise) throw new UsageError('euler-ancestral adds noise at every step: give it a source of noise.');
   const { sigmas, steps, start } = schedule;
-  const denoise = denoiser(predict, schedule);
+  const denoise = denoiser(predict, schedule, mix);
   for (let i = start; i < steps; i++) {
     const denoised = await denoise(x, i);
     const [sigma, next] = [sigmas[i], sigmas[i + 1]];

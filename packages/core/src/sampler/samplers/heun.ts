@@ -1,11 +1,10 @@
 import { denoiser } from '../denoiser.js';
 import { type Sampler, stepOf } from '../step.js';
-import { mix } from '../vector.js';
 
 /** Heun's method, two calls a step but the last: Algorithm 1 of Karras et al. 2022 (2206.00364). */
-export const heun: Sampler = async function* (predict, x, schedule) {
+export const heun: Sampler = async function* (predict, x, schedule, { mix }) {
   const { sigmas, steps, start } = schedule;
-  const denoise = denoiser(predict, schedule);
+  const denoise = denoiser(predict, schedule, mix);
   for (let i = start; i < steps; i++) {
     const denoised = await denoise(x, i);
     const [sigma, next] = [sigmas[i], sigmas[i + 1]];

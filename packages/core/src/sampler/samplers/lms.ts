@@ -1,20 +1,19 @@
 import { denoiser } from '../denoiser.js';
 import { type Sampler, stepOf } from '../step.js';
-import { mix } from '../vector.js';
 
 const ORDER = 4;
 
 /** Linear multistep: the polynomial through the last slopes, integrated to the next sigma (Adams-Bashforth, uneven). */
-export const lms: Sampler = async function* (predict, x, schedule) {
+export const lms: Sampler = async function* (predict, x, schedule, { mix }) {
   const { sigmas, steps, start } = schedule;
-  const denoise = denoiser(predict, schedule);
-  let ds: Float32Array[] = []; // newest first
+  const denoise = denoiser(predict, schedule, mix);
+  let ds: (typeof x)[] = []; // newest first
   for (let i = start; i < steps; i++) {
     const denoised = await denoise(x, i);
     ds = [mix([1 / sigmas[i], x], [-1 / sigmas[i], denoised]), ...ds].slice(0, ORDER);
     const nodes = ds.map((_, k) => sigmas[i - k]);
     x = mix([1, x], ...ds.map((d, k) => [lagrangeIntegral(nodes, k, sigmas[i], sigmas[i + 1]), d] as const));
-    yield stepOf(schedule, i, x, denoised);
+    yield stepOf(schedule, i, x, denoised, ds);
   }
 };
 

@@ -1,70 +1,61 @@
 import { denoiser } from '../denoiser.js';
 import type { Schedule } from '../schedule.js';
-import { type Sampler, stepOf } from '../step.js';
-import { mix } from '../vector.js';
+import { type Mix, type Sampler, stepOf } from '../step.js';
 
 /**
  * UniPC: Algorithms 5 and 6 of Zhao et al. 2023 (2302.04867) for networks as predictors of clean latents. The
  * predictor UniP steps ahead; when the network has spoken there, the corrector UniC takes the same step again.
  */
-export const unipc: Sampler = async function* (predict, x, schedule) {
+export const unipc: Sampler = async function* (predict, x, schedule, { mix }) {
   const { sigmas, steps, start, options } = schedule;
-  const denoise = denoiser(predict, schedule);
-  let ms: Float32Array[] = []; // newest first
+  const denoise = denoiser(predict, schedule, mix);
+  const unify = unifyBy(mix, schedule);
+  let ms: (typeof x)[] = []; // newest first
   let before = x; // of the last step
   let order = 0;
   for (let i = start; i < steps; i++) {
     const denoised = await denoise(x, i);
-    if (i > start && !options.disableCorrector.includes(i - 1)) x = unify(schedule, before, i - 1, order, ms, denoised);
+    if (i > start && !options.disableCorrector.includes(i - 1)) x = unify(before, i - 1, order, ms, denoised);
     before = x;
     ms = [denoised, ...ms].slice(0, options.solverOrder);
     const left = options.lowerOrderFinal ? steps - i : options.solverOrder;
     // Sigma 0 is at lambda infinite, and Karras's sigmas end with a step of no length before sigma_min.
     const plain = sigmas[i + 1] === 0 || sigmas[i + 1] === sigmas[i];
     order = plain ? 1 : Math.min(options.solverOrder, left, ms.length);
-    x = unify(schedule, x, i, order, ms);
-    yield stepOf(schedule, i, x, denoised);
+    x = unify(x, i, order, ms);
+    yield stepOf(schedule, i, x, denoised, [before, ...ms]);
   }
 };
 
 /** One step from x at i: equation 9 of the paper with `mt`, the clean prediction at i + 1, and without it equation 8. */
-function unify(
-  { sigmas, options }: Schedule,
-  x: Float32Array,
-  i: number,
-  order: number,
-  [m0, ...older]: readonly Float32Array[],
-  mt?: Float32Array,
-): Float32Array {
+function unifyBy<L>(mix: Mix<L>, { sigmas, options }: Schedule) {
   const lambda = (k: number) => -Math.log(sigmas[k]);
   const alpha = (k: number) => 1 / Math.hypot(1, sigmas[k]);
-  const h = lambda(i + 1) - lambda(i);
-  const phi1 = Math.expm1(-h);
-  const bh = options.solverType === 'bh1' ? -h : phi1;
-  const points = older.slice(0, order - 1).map((m, k) => ({ m, r: (lambda(i - k - 1) - lambda(i)) / h }));
-  if (mt) points.push({ m: mt, r: 1 });
-  const rhos =
-    points.length === 1 && (mt || order === 2)
-      ? [1 / 2]
-      : solveRhos(
-          points.map(({ r }) => r),
-          -h,
-          bh,
-        );
-  const alphaT = alpha(i + 1);
-  const first = [
-    [(sigmas[i + 1] * alphaT) / (sigmas[i] * alpha(i)), x],
-    [-alphaT * phi1, m0],
-  ] as const;
-  const rest = points.flatMap(({ m, r }, k) => {
-    const c = (-alphaT * bh * rhos[k]) / r;
-    return [
-      [c, m],
-      [-c, m0],
-    ] as const;
-  });
-  return mix(...first, ...rest);
+  return (x: L, i: number, order: number, [m0, ...older]: readonly L[], mt?: L): L => {
+    const h = lambda(i + 1) - lambda(i);
+    const phi1 = Math.expm1(-h);
+    const bh = options.solverType === 'bh1' ? -h : phi1;
+    const points = older.slice(0, order - 1).map((m, k) => ({ m, r: (lambda(i - k - 1) - lambda(i)) / h }));
+    if (mt) points.push({ m: mt, r: 1 });
+    const rhos =
+      points.length === 1 && (mt || order === 2)
+        ? [1 / 2]
+        : solveRhos(
+            points.map(({ r }) => r),
+            -h,
+            bh,
+          );
+    const alphaT = alpha(i + 1);
+    const weights = points.map(({ r }, k) => (-alphaT * bh * rhos[k]) / r);
+    return mix(
+      [(sigmas[i + 1] * alphaT) / (sigmas[i] * alpha(i)), x],
+      [-alphaT * phi1 - sum(weights), m0],
+      ...points.map(({ m }, k) => [weights[k], m] as const),
+    );
+  };
 }
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
 /** The rhos for which the differences match the exact solution's expansion: R rho = b, R[n][k] = r_k^n. */
 function solveRhos(rs: readonly number[], hh: number, bh: number): number[] {

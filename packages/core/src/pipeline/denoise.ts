@@ -1,0 +1,90 @@
+/**
+ * Denoising on the device, which never waits for the host where steps are short: the next step has been submitted before
+ * one is done. Where they are long there is nothing to gain, and whoever cancels would wait for a step more, since what was
+ * submitted cannot be taken back; so there one prediction is done before the next is asked for.
+ */
+import { CancelledError } from '../errors.js';
+import type { Gpu } from '../gpu/gpu.js';
+import type { Slice } from '../gpu/slice.js';
+import { type NoiseSource, type Predict, type Schedule, type Step, sampleWith } from '../sampler/index.js';
+import type { LatentSpace } from './latents.js';
+
+/** Of a prediction: shorter ones are submitted ahead. */
+const SHORT_MS = 50;
+
+interface DenoiseOptions {
+  readonly noise?: NoiseSource<Slice>;
+  readonly signal?: AbortSignal;
+}
+
+/** Steps of the schedule's sampler, each when the device is done with it. Its latents are kept until the next is asked for. */
+export async function* denoise(
+  space: LatentSpace,
+  predict: Predict<Slice>,
+  x: Slice,
+  schedule: Schedule,
+  { noise, signal }: DenoiseOptions = {},
+): AsyncGenerator<Step<Slice>> {
+  const pace = createPace(space.gpu);
+  const paced: Predict<Slice> = async (input, timestep) => {
+    if (!pace.isShort) await pace.last;
+    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+    const begun = performance.now();
+    const output = await predict(input, timestep);
+    space.flush();
+    pace.mark(begun);
+    return output;
+  };
+  const steps = sampleWith(schedule.sampler, paced, x, schedule, { mix: space.mix, noise });
+  const underWay: { step: Step<Slice>; done: Promise<unknown> }[] = [];
+  for await (const step of steps) {
+    space.flush();
+    underWay.push({ step, done: quiet(Promise.all([pace.last, whenDone(space.gpu)])) });
+    space.keepOnly(underWay.flatMap(({ step }) => [step.latents, step.denoised, ...step.history]));
+    while (underWay.length > (pace.isShort ? 1 : 0)) {
+      await underWay[0]!.done;
+      yield underWay.shift()!.step;
+    }
+  }
+  for (const { step, done } of underWay) {
+    await done;
+    yield step;
+  }
+}
+
+/** How long predictions take on the device. */
+function createPace(gpu: Gpu) {
+  let last = Promise.resolve();
+  let ended = 0;
+  let took = Number.POSITIVE_INFINITY;
+  return {
+    get isShort() {
+      return took < SHORT_MS;
+    },
+    /** The end of the last prediction and of all before it. An error is told to one wait alone, so it is passed on. */
+    get last() {
+      return last;
+    },
+    /** A prediction was submitted, which was begun at `begun`. */
+    mark(begun: number): void {
+      const done = whenDone(gpu);
+      const timed = async (before: Promise<void>) => {
+        await before;
+        await done;
+        const now = performance.now();
+        took = now - Math.max(begun, ended);
+        ended = now;
+      };
+      last = quiet(timed(last));
+    },
+  };
+}
+
+/** The end of all that has been submitted. */
+const whenDone = (gpu: Gpu): Promise<unknown> => quiet(gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'drawing'));
+
+/** A promise whose failure is told to whoever waits, and to nobody where another's failure has ended the waiting. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}

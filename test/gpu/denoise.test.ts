@@ -1,0 +1,291 @@
+/** Sampling on the device is sampling on the host; steps are told when they are done, and memory is given back. */
+import {
+  CancelledError,
+  DeviceError,
+  type Gpu,
+  generate,
+  loadModel,
+  type Model,
+  openModelFolder,
+} from '@diffusion-soup/core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Slice } from '../../packages/core/src/gpu/slice.ts';
+import { denoise } from '../../packages/core/src/pipeline/denoise.ts';
+import { guidedPredict } from '../../packages/core/src/pipeline/guidance.ts';
+import { createLatentSpace, type LatentSpace } from '../../packages/core/src/pipeline/latents.ts';
+import { samplerNames } from '../../packages/core/src/sampler/names.ts';
+import { noiseStream, randn } from '../../packages/core/src/sampler/noise.ts';
+import { sampleWith } from '../../packages/core/src/sampler/sample.ts';
+import { addNoise, initialLatents, makeSchedule } from '../../packages/core/src/sampler/schedule.ts';
+import type { Predict, Step } from '../../packages/core/src/sampler/step.ts';
+import { mix } from '../../packages/core/src/sampler/vector.ts';
+import { analytic } from '../null/sampler/analytic.ts';
+import { diskFolder, PANTRY } from '../support/files.ts';
+import { random, relativeL2, testGpu } from '../support/gpu.ts';
+
+/** f32 sums against double ones, over ten steps of which each begins with the last one's result; measured: below 7e-7. */
+const BOUND = 3e-6;
+
+const CONFIG = {
+  ...{ numTrainTimesteps: 1000, betaStart: 0.00085, betaEnd: 0.012, betaSchedule: 'scaled_linear' as const },
+  ...{ trainedBetas: null, predictionType: 'epsilon' as const, stepsOffset: 1 },
+};
+const SIZE = { images: 2, height: 5, width: 3 };
+const CHANNELS = 3;
+const SHAPE = [SIZE.images, CHANNELS, SIZE.height, SIZE.width];
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await testGpu('f32');
+});
+
+const noiseOf = (seed: number) => {
+  const stream = noiseStream(seed);
+  return () => stream.normal(SHAPE);
+};
+
+/** A network that answers on the host. */
+const onHost =
+  (space: LatentSpace, network: Predict): Predict<Slice> =>
+  async (x, t) =>
+    space.upload(await network(await space.read(x), t));
+
+describe.each(samplerNames)('%s', (name) => {
+  const cases = [
+    { title: 'from noise' },
+    { title: 'from a picture', strength: 0.45 },
+    { title: 'of a network that predicts velocity', predictionType: 'v_prediction' as const },
+    { title: 'of the third order, beginning with Runge-Kutta', raw: { skip_prk_steps: false }, solverOrder: 3 },
+    ...(name === 'ddim' ? [{ title: 'with fresh noise', eta: 1 }] : []),
+  ];
+  test.each(cases)('$title', async ({ strength, eta, title: _, ...config }) => {
+    const schedule = makeSchedule(name, { ...CONFIG, ...config }, 10, { strength });
+    const first = strength
+      ? addNoise(randn(1, SHAPE), randn(2, SHAPE), schedule)
+      : initialLatents(randn(1, SHAPE), schedule);
+    const expected: Step[] = [];
+    const options = { mix, noise: noiseOf(3), eta };
+    for await (const step of sampleWith(name, analytic(), first, schedule, options)) expected.push(step);
+
+    const { used } = gpu.memory;
+    const space = createLatentSpace(gpu, SIZE, CHANNELS);
+    const normal = noiseOf(3);
+    const noise = () => space.upload(normal());
+    const steps = sampleWith(name, onHost(space, analytic()), space.upload(first), schedule, {
+      ...{ mix: space.mix, noise, eta },
+    });
+    const held: number[] = [];
+    for await (const step of steps) {
+      space.keepOnly([step.latents, step.denoised, ...step.history]);
+      const { i, latents, denoised } = expected[step.i]!;
+      expect(step.i).toBe(i);
+      expect(relativeL2(await space.read(step.latents), latents)).toBeLessThan(BOUND);
+      expect(relativeL2(await space.read(step.denoised), denoised)).toBeLessThan(BOUND);
+      held.push(gpu.memory.used);
+    }
+    expect(held.length).toBe(expected.length);
+    expect(held.at(-1)).toBe(held[Math.min(5, held.length - 1)]); // what is no longer needed is used again
+    space.destroy();
+    expect(gpu.memory.used).toBe(used);
+  });
+});
+
+test('what is uploaded waits for sums of what was there before', async () => {
+  const space = createLatentSpace(gpu, SIZE, CHANNELS);
+  const [first, second] = [randn(1, SHAPE), randn(2, SHAPE)];
+  const doubled = space.mix([2, space.upload(first)]);
+  space.keepOnly([doubled]);
+  const other = space.upload(second);
+  expect(await space.read(doubled)).toEqual(first.map((x) => 2 * x));
+  expect(await space.read(other)).toEqual(second);
+  space.destroy();
+});
+
+test('latents that nobody kept are not looked at', async () => {
+  const space = createLatentSpace(gpu, SIZE, CHANNELS);
+  const [x, y] = [space.upload(randn(1, SHAPE)), space.upload(randn(2, SHAPE))];
+  space.keepOnly([y]);
+  space.mix([1, y]); // where x was
+  expect(() => space.mix([1, x])).toThrow('nobody had kept');
+  expect(() => space.keepOnly([x])).toThrow('nobody had kept');
+  await expect(space.read(x)).rejects.toThrow('nobody had kept');
+  expect(relativeL2(await space.read(y), randn(2, SHAPE))).toBe(0);
+  space.destroy();
+});
+
+describe('steps', () => {
+  /** A device of which every wait for submitted work is ended by hand, in order. */
+  function watched() {
+    const waits: (() => void)[] = [];
+    const queue = new Proxy(gpu.device.queue, {
+      get: (target, key) => {
+        if (key === 'onSubmittedWorkDone') return () => new Promise<void>((resolve) => waits.push(resolve));
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const device = new Proxy(gpu.device, {
+      get: (target, key) => {
+        if (key === 'queue') return queue;
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    return { gpu: Object.assign(Object.create(gpu) as Gpu, { device }), waits };
+  }
+
+  const tick = (ms = 5) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  test.each([
+    { title: 'the next of short ones is submitted before one is done', ms: 0, ahead: 1 },
+    { title: 'long ones are taken one by one', ms: 70, ahead: 0 },
+  ])('$title; none is told before it is done', async ({ ms, ahead }) => {
+    const { gpu: slow, waits } = watched();
+    const space = createLatentSpace(slow, SIZE, CHANNELS);
+    const schedule = makeSchedule('euler', CONFIG, 6);
+    let submitted = 0;
+    let told = 0;
+    const predict: Predict<Slice> = async (x) => {
+      submitted++;
+      return space.mix([0.9, x]);
+    };
+    const seen: number[][] = [];
+    const running = (async () => {
+      for await (const step of denoise(space, predict, space.upload(randn(1, SHAPE)), schedule)) {
+        told++;
+        seen.push([step.i, submitted]);
+        await tick();
+      }
+    })();
+    // Each step waits twice: for its prediction, and for all of it.
+    for (let step = 0; step < 6; step++) {
+      await tick(20 + ms);
+      expect(told).toBe(step);
+      expect(submitted).toBe(Math.min(6, step + 1 + (step > 0 ? ahead : 0)));
+      for (const end of waits.splice(0, 2)) end();
+    }
+    await running;
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5].map((i) => [i, Math.min(6, i + 1 + (i > 0 ? ahead : 0))]));
+    space.destroy();
+  });
+
+  test('that are short end with what the device reports, whichever wait hears of it', async () => {
+    const own = await testGpu('f32');
+    const space = createLatentSpace(own, SIZE, CHANNELS);
+    let asked = 0;
+    const predict: Predict<Slice> = async (x) => {
+      if (++asked === 9) own.device.createBuffer({ size: 4, usage: 0 });
+      return space.mix([0.9, x]);
+    };
+    const schedule = makeSchedule('heun', CONFIG, 50);
+    const told: number[] = [];
+    const run = (async () => {
+      for await (const { i } of denoise(space, predict, space.upload(randn(1, SHAPE)), schedule)) told.push(i);
+    })();
+    await expect(run).rejects.toThrow(DeviceError);
+    expect(told.length).toBeGreaterThan(2);
+    expect(told.length).toBeLessThan(20);
+    space.destroy();
+  });
+
+  test('that are short stop within a step, too', async () => {
+    const space = createLatentSpace(gpu, SIZE, CHANNELS);
+    const stop = new AbortController();
+    const predict: Predict<Slice> = async (x) => space.mix([0.9, x]);
+    const schedule = makeSchedule('heun', CONFIG, 50);
+    const told: number[] = [];
+    const run = (async () => {
+      for await (const { i } of denoise(space, predict, space.upload(randn(1, SHAPE)), schedule, stop)) {
+        told.push(i);
+        if (i === 7) stop.abort();
+      }
+    })();
+    await expect(run).rejects.toThrow(CancelledError);
+    expect(told).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    space.destroy();
+  });
+});
+
+describe('a model', () => {
+  let model: Model;
+  const request = { prompt: 'pizza', seed: 1, steps: 3, guidance: 4, width: 64, height: 32 };
+  beforeAll(async () => {
+    model = await loadModel(gpu, [{ folder: await openModelFolder(diskFolder(`${PANTRY}/base`)), weight: 1 }]);
+  });
+
+  test.each([4, 1])(
+    'predicts with a guidance of %d as on the host, and where it answers there alone',
+    async (guidance) => {
+      const { unet } = model;
+      const { inChannels: channels, crossAttentionDim } = unet.config;
+      const size = { images: 2, height: 8, width: 4 };
+      const images = guidance > 1 ? 4 : 2;
+      const x = random([size.images, channels, size.height, size.width], 3).data;
+      const context = random([images, 32, crossAttentionDim[0]!], 4).data;
+      const twice = guidance > 1 ? Float32Array.from([...x, ...x]) : x;
+      const times = new Float32Array(images).fill(321);
+      const { output } = await unet.predict({ ...size, images }, twice, times, context);
+      const [uncond, cond] = [output.subarray(0, x.length), output.subarray(-x.length)];
+      const expected = guidance > 1 ? uncond.map((u, i) => u + guidance * (cond[i]! - u)) : output;
+
+      const space = createLatentSpace(gpu, size, channels);
+      const results: Float32Array[] = [];
+      for (const network of [unet, { ...unet, submit: undefined }]) {
+        const predict = guidedPredict(network, space, context, guidance);
+        const y = await predict(space.upload(x), 321);
+        await predict(space.upload(x), 5); // which takes the place of the network's output
+        results.push(await space.read(y));
+      }
+      space.destroy();
+      expect(relativeL2(results[0]!, expected)).toBeLessThan(1e-6);
+      expect(relativeL2(results[1]!, results[0]!)).toBe(0);
+    },
+  );
+
+  async function drawn(more: object = {}) {
+    const latents: Float32Array[] = [];
+    for await (const event of generate(model, { ...request, ...more })) {
+      if (event.type === 'image') latents.push(event.latents);
+    }
+    return latents;
+  }
+
+  test('draws the same picture alone and in a batch', async () => {
+    const batch = ['pizza', 'rocket'].map((prompt, i) => ({ prompt, seed: i + 1 }));
+    for (const sampler of ['euler-ancestral', 'dpmpp-2m']) {
+      const [first, second] = await drawn({ batch, sampler });
+      expect((await drawn({ sampler }))[0]).toEqual(first);
+      expect((await drawn({ sampler, prompt: 'rocket', seed: 2 }))[0]).toEqual(second);
+    }
+  });
+
+  test('gives back the memory of a picture that is drawn, left, cancelled or failed', async () => {
+    await drawn({ previewEvery: 1 });
+    const { used } = gpu.memory;
+    await drawn({ sampler: 'unipc' });
+    expect(gpu.memory.used).toBe(used);
+
+    for await (const { type } of generate(model, request)) if (type === 'step') break;
+    expect(gpu.memory.used).toBe(used);
+
+    const stop = new AbortController();
+    const cancelled = (async () => {
+      for await (const { type } of generate(model, { ...request, signal: stop.signal }))
+        if (type === 'step') stop.abort();
+    })();
+    await expect(cancelled).rejects.toThrow(CancelledError);
+    expect(gpu.memory.used).toBe(used);
+
+    let asked = 0;
+    const submit: Model['unet']['submit'] = (...question) => {
+      if (++asked === 2) throw new Error('broken');
+      return model.unet.submit!(...question);
+    };
+    const broken = (async () => {
+      for await (const _ of generate({ ...model, unet: { ...model.unet, submit } }, request));
+    })();
+    await expect(broken).rejects.toThrow('broken');
+    expect(gpu.memory.used).toBe(used);
+    expect((await drawn())[0]!.every(Number.isFinite)).toBe(true);
+  });
+});
