@@ -1,0 +1,70 @@
+/** Which kernel averages places whose sums are small: eight halves at a time for the matrix units, else a word at a time. */
+import type { Gpu } from '../gpu/gpu.js';
+import { getPipeline, type Pipeline } from '../gpu/kernel.js';
+import type { Unpack } from './halves.js';
+import type { Place } from './reach.js';
+import { elementsOf } from './staging.js';
+
+export interface BoundedKernel {
+  readonly pipeline: Pipeline;
+  readonly unpack: Unpack;
+  /** Ingredients that are read at once. */
+  readonly atOnce: number;
+  /** Bytes in which it counts where ingredients begin. */
+  readonly unit: 4 | 16;
+  /** Workgroups that a place takes. */
+  tiles(place: Place): number;
+  /** The eight numbers of its entry in the table after the first four (places.wgsl). */
+  shapeOf(place: Place): readonly number[];
+}
+
+/** Reading more at once needs more registers than it gains. */
+const MOST_AT_ONCE = 8;
+const ENOUGH_AT_ONCE = 4;
+/** Threads of average-bounded.wgsl. */
+const THREADS = 64;
+/** Of a row of average-tiles.wgsl: eight halves. */
+const EIGHT_BYTES = 16;
+/** What average-tiles.wgsl is compiled for: threads of a workgroup, and rows of its tile with one tap and with several. */
+export const TILES = { workgroup: 64, rows: 32, rowsOfTaps: 16 };
+/** Taps of which a tile fits in the workgroup memory that every device has: 16 KiB. */
+const MOST_TAPS = 9;
+
+/** Of places in the same layout, with as many taps; the first of them stands for all. */
+export function boundedKernel(gpu: Gpu, places: readonly Place[], unpack: Unpack): BoundedKernel {
+  const { width, packed, taps } = places[0]!.piece;
+  const terms = Math.max(...places.map(({ piece }) => piece.average.terms.length));
+  const atOnce = terms <= MOST_AT_ONCE ? terms : ENOUGH_AT_ONCE;
+  const common = { UNPACK: unpack, AT_ONCE: atOnce };
+  if (width === 32 && packed && taps <= MOST_TAPS && places.every(isAligned)) {
+    const rows = taps === 1 ? TILES.rows : TILES.rowsOfTaps;
+    const constants = { ...common, TAPS: taps, WORKGROUP: TILES.workgroup, ROWS: rows };
+    const columns = ({ channels }: Place['piece']) => (taps === 1 ? Math.ceil(channels / 64) : channels / 32);
+    const pipeline = getPipeline(gpu, 'average-tiles', { constants });
+    return {
+      ...{ pipeline, unpack, atOnce, unit: EIGHT_BYTES },
+      tiles: ({ piece }) => Math.ceil(piece.rows / rows) * columns(piece),
+      shapeOf: (place) => shapeOf(place, EIGHT_BYTES, 0),
+    };
+  }
+  const pipeline = getPipeline(gpu, 'average-bounded', { constants: { ...common, PACKED: packed, LAYOUT: width } });
+  const groups = ({ piece }: Place) => {
+    const elements = width === 0 ? elementsOf(piece) : piece.rows * width;
+    return Math.ceil(elements / (packed ? 2 : 1) / THREADS);
+  };
+  return {
+    ...{ pipeline, unpack, atOnce, unit: 4 },
+    tiles: (place) => groups(place) * (width === 0 ? 1 : place.piece.channels / width),
+    shapeOf: (place) => shapeOf(place, 4, groups(place)),
+  };
+}
+
+function shapeOf({ piece }: Place, unit: number, groups: number): number[] {
+  const { rows, channels, taps, allRows, firstRow, target, width } = piece;
+  const base = target!.offset / unit;
+  if (width > 0) return [rows, channels, taps, allRows, firstRow, base, groups, 0];
+  return [elementsOf(piece), 1, 1, 0, firstRow * channels * taps, base, groups, 0];
+}
+
+const isAligned = ({ piece, starts }: Place): boolean =>
+  [...starts, piece.target!.offset].every((at) => at % EIGHT_BYTES === 0);

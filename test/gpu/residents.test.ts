@@ -1,0 +1,260 @@
+/** Averages of ingredients on the device, bit for bit as whole numbers say: layouts, cuts, weights, and devices' floats. */
+import { createGpu, type Gpu, type Mix } from '@diffusion-soup/core';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { Usage } from '../../packages/core/src/gpu/flags.ts';
+import { readBuffer } from '../../packages/core/src/gpu/read-buffer.ts';
+import { largestExponent } from '../../packages/core/src/soup/average-pass.ts';
+import { averageOf, type Blend } from '../../packages/core/src/soup/blend.ts';
+import { proveHalves, proven, type Unpack } from '../../packages/core/src/soup/halves.ts';
+import { createResidents } from '../../packages/core/src/soup/residents.ts';
+import type { Piece, Target } from '../../packages/core/src/soup/staging.ts';
+import { exactHalf, stepsOf } from '../support/exact.ts';
+import { testGpu } from '../support/gpu.ts';
+import { weightsOf } from '../support/safetensors.ts';
+
+vi.setConfig({ testTimeout: 300_000 });
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+
+/** A tensor (rows, channels, taps) of each ingredient, and how it lies on the device. */
+interface Tensor {
+  readonly rows: number;
+  readonly channels: number;
+  readonly taps: number;
+  readonly width: 0 | 1 | 4 | 32;
+  readonly packed: boolean;
+  readonly halves: readonly Uint16Array[];
+  /** Rows of a piece. */
+  readonly cut?: number;
+}
+
+const elementsOf = ({ rows, channels, taps }: Tensor): number => rows * channels * taps;
+
+/** All halves with exponent fields up to `field`, in an order of its own for each step, repeated. */
+function halvesUpTo(field: number, count: number, step: number): Uint16Array {
+  const all = (field + 1) * 2048;
+  return Uint16Array.from({ length: count }, (_, i) => {
+    const at = (i * step) % all;
+    return (at >> 1) | ((at & 1) << 15);
+  });
+}
+
+const STEPS = [1, 7919, 104729, 15485863, 13, 17, 19, 23, 29];
+const tensorOf = (
+  rows: number,
+  channels: number,
+  taps: number,
+  { width, field = 12, ingredients = 4, cut, packed = true }: Partial<Tensor> & {
+    readonly width: Tensor['width'];
+    readonly field?: number;
+    readonly ingredients?: number;
+  },
+): Tensor => ({
+  ...{ rows, channels, taps, width, packed, cut },
+  halves: STEPS.slice(0, ingredients).map((step) => halvesUpTo(field, rows * channels * taps, step)),
+});
+
+/** Where an element of the file is on the device. */
+function placeOf({ rows, channels, taps, width }: Tensor, element: number): number {
+  if (width === 0) return element;
+  const tap = element % taps;
+  const channel = Math.floor(element / taps) % channels;
+  const row = Math.floor(element / taps / channels);
+  const block = Math.floor(channel / width);
+  const of = width === 32 ? block * taps + tap : (tap * channels) / width + block;
+  return (of * rows + row) * width + (channel % width);
+}
+
+const bytesOf = (tensor: Tensor): number => Math.ceil((elementsOf(tensor) * (tensor.packed ? 2 : 4)) / 16) * 16;
+
+/** Tensors in one buffer, and what averages them. */
+async function residentsOf(on: Gpu, tensors: readonly Tensor[]) {
+  const ingredients = await Promise.all(
+    tensors[0]!.halves.map((_, k) =>
+      weightsOf(
+        `ingredient ${k}`,
+        tensors.map(({ halves }, i) => ({
+          ...{ name: `${i}`, dtype: 'F16' as const, shape: [halves[k]!.length] },
+          bytes: new Uint8Array(halves[k]!.buffer),
+        })),
+      ),
+    ),
+  );
+  const blend = (mix: Mix): Blend => ({ ingredients, mix: () => mix });
+  const ends = tensors.map(bytesOf).reduce<number[]>((all, n) => [...all, (all.at(-1) ?? 0) + Math.ceil(n / 256) * 256], []);
+  const buffer = on.createBuffer(ends.at(-1)!, Usage.STORAGE | Usage.COPY_SRC, 'averages');
+  const targets = tensors.map(
+    (tensor, i): Target => ({ buffer, offset: ends[i - 1] ?? 0, size: bytesOf(tensor) }),
+  );
+  const pieces = tensors.flatMap((tensor, i): Piece[] => {
+    const average = { ...averageOf(blend({ p: ingredients.map(() => 1), q: 1 }), `${i}`), result: 'F16' as const };
+    const { rows, cut = rows, channels, taps, width, packed } = tensor;
+    return Array.from({ length: Math.ceil(rows / cut) }, (_, n) => ({
+      ...{ average, firstRow: n * cut, rows: Math.min(cut, rows - n * cut), allRows: rows, channels, taps, width, packed },
+      target: targets[i]!,
+    }));
+  });
+  const residents = (await createResidents(on, pieces))!;
+  return {
+    async average(mix: Mix, which = tensors.map((_, i) => i)): Promise<void> {
+      const wanted = new Map(which.map((i) => [targets[i]!, averageOf(blend(mix), `${i}`)]));
+      await residents.average((target) => wanted.get(target));
+    },
+    async read(i: number): Promise<Uint16Array | Float32Array> {
+      const bytes = (await readBuffer(on, buffer, buffer.size, 'test')).slice(targets[i]!.offset);
+      const { packed } = tensors[i]!;
+      return packed
+        ? new Uint16Array(bytes, 0, elementsOf(tensors[i]!))
+        : new Float32Array(bytes, 0, elementsOf(tensors[i]!));
+    },
+    destroy() {
+      residents.destroy();
+      on.destroyBuffer(buffer);
+    },
+  };
+}
+
+/** The first element that is not what whole numbers say. */
+function difference(tensor: Tensor, { p, q }: Mix, found: Uint16Array | Float32Array): string | undefined {
+  const terms = tensor.halves.map((halves, k) => ({ halves, p: p[k]! }));
+  for (let i = 0; i < elementsOf(tensor); i++) {
+    const expected = exactHalf(
+      terms.reduce((sum, { halves, p }) => sum + p * stepsOf(halves[i]!), 0),
+      q,
+    );
+    const actual = found[placeOf(tensor, i)]!;
+    const isRight = tensor.packed ? actual === expected.bits : Object.is(actual, expected.value);
+    if (!isRight) return `element ${i}: ${terms.map(({ halves }) => halves[i])}: ${actual}, not ${JSON.stringify(expected)}`;
+  }
+  return undefined;
+}
+
+async function check(on: Gpu, tensors: readonly Tensor[], mixes: readonly Mix[]): Promise<void> {
+  const residents = await residentsOf(on, tensors);
+  for (const mix of mixes) {
+    await residents.average(mix);
+    for (const [i, tensor] of tensors.entries()) {
+      expect(difference(tensor, mix, await residents.read(i)), `tensor ${i}, ${JSON.stringify(mix)}`).toBeUndefined();
+    }
+  }
+  residents.destroy();
+}
+
+const MIXES: Mix[] = [
+  { p: [1, 1, 1, 1], q: 4 },
+  { p: [1, 2, 3, 4], q: 10 },
+  { p: [7, 0, -3, 1], q: 5 },
+  { p: [0, 0, 1, 0], q: 1 },
+];
+
+describe('every layout, with tensors that share a buffer', () => {
+  test.each<[string, Tensor[]]>([
+    ['matrices for the matrix units', [tensorOf(33, 64, 1, { width: 32 }), tensorOf(1, 32, 1, { width: 32 }), tensorOf(70, 96, 1, { width: 32, cut: 20 })]],
+    ['convolutions for them', [tensorOf(17, 32, 9, { width: 32 }), tensorOf(40, 64, 9, { width: 32, cut: 6 }), tensorOf(1, 96, 9, { width: 32 })]],
+    ['four taps, and more than a tile holds', [tensorOf(18, 64, 4, { width: 32 }), tensorOf(6, 32, 25, { width: 32, cut: 4 })]],
+    ['by fours', [tensorOf(9, 8, 1, { width: 4 }), tensorOf(31, 12, 9, { width: 4, cut: 4 })]],
+    ['one by one, in f32', [tensorOf(5, 3, 9, { width: 1, packed: false }), tensorOf(4, 7, 1, { width: 1, packed: false, cut: 2 })]],
+    ['vectors', [1, 2, 65, 320, 1000].map((rows) => tensorOf(rows, 1, 1, { width: 0, packed: false }))],
+    ['vectors in parts', [tensorOf(701, 1, 1, { width: 0, packed: false, cut: 100 })]],
+    ['all at once', [tensorOf(33, 64, 1, { width: 32 }), tensorOf(17, 32, 9, { width: 32 }), tensorOf(9, 8, 1, { width: 4 }), tensorOf(77, 1, 1, { width: 0, packed: false })]],
+  ])('%s', async (_, tensors) => {
+    await check(gpu, tensors, MIXES);
+  });
+
+  test('only what is wanted is written', async () => {
+    const tensors = [3, 40, 5].map((rows) => tensorOf(rows, 64, 1, { width: 32 }));
+    const residents = await residentsOf(gpu, tensors);
+    const [before, after] = [MIXES[0]!, MIXES[1]!];
+    await residents.average(before);
+    await residents.average(after, [1]);
+    for (const [i, mix] of [before, after, before].entries()) {
+      expect(difference(tensors[i]!, mix, await residents.read(i))).toBeUndefined();
+    }
+    residents.destroy();
+  });
+
+  test.each([2, 3, 5, 8, 9])('%i ingredients', async (ingredients) => {
+    const p = Array.from({ length: ingredients }, (_, i) => i + 1);
+    const mixes = [
+      { p, q: p.reduce((a, b) => a + b) },
+      { p: p.map((n) => (n > 2 ? 0 : n)), q: 3 },
+    ];
+    await check(gpu, [tensorOf(20, 64, 1, { width: 32, ingredients }), tensorOf(20, 8, 1, { width: 4, ingredients })], mixes);
+  });
+});
+
+/** Every half that sums of these weights allow, with others of all sizes. */
+const EVERY: Mix[] = [
+  { p: [1, 1], q: 2 },
+  { p: [1, 1], q: 1 },
+  { p: [3, 1], q: 4 },
+  { p: [2, 1], q: 3 },
+  { p: [7, 4], q: 11 },
+  { p: [5, -4], q: 1 },
+  { p: [-9, 2], q: 49 },
+  { p: [5, 1018], q: 1023 },
+  { p: [1023, 1021], q: 2044 },
+  { p: [1, 999_982], q: 999_983 },
+  { p: [1, 1], q: 2 ** 20 },
+  { p: [-524_288, 524_287], q: 2 ** 20 },
+];
+
+describe.each<[string, Unpack[]]>([
+  ['integers', []],
+  ['floats in two parts', [2]],
+  ['floats where they suffice', [1, 2]],
+])('by %s, every half', (_, forms) => {
+  test.each(EVERY)('averaged with any other, $p / $q', async (mix) => {
+    const on = createGpu(gpu.device);
+    proven.set(gpu.device, Promise.resolve(forms));
+    const terms = mix.p.map((p) => ({ info: { dtype: 'F16' }, p }));
+    const most = Math.min(30, largestExponent(terms as Parameters<typeof largestExponent>[0]));
+    for (const field of new Set([most, Math.min(most, 12)])) {
+      const rows = Math.ceil(((field + 1) * 2048) / 64);
+      const tensor = tensorOf(rows, 64, 1, { width: 32, field, ingredients: 2 });
+      await check(on, [tensor], [mix]);
+    }
+    proven.delete(gpu.device);
+    const unpack = forms[0] ?? 0;
+    expect([...on.pipelines.keys()].some((key) => key.includes('average-tiles') && key.includes(`"UNPACK":${unpack}`))).toBe(true);
+    expect([...on.pipelines.keys()].every((key) => !key.startsWith('average '))).toBe(true);
+  });
+});
+
+/** A device that takes halves below 2^-14 for 0, as WGSL lets it. */
+function flushing(device: GPUDevice): GPUDevice {
+  const flushed = `fn flushed(pair: u32) -> vec2f {
+    let halves = unpack2x16float(pair);
+    return select(halves, vec2f(0), abs(halves) < vec2f(6.103515625e-5));
+  }`;
+  return new Proxy(device, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target);
+      if (name === 'createShaderModule') {
+        return (descriptor: GPUShaderModuleDescriptor) =>
+          target.createShaderModule({
+            ...descriptor,
+            code: `${descriptor.code.replaceAll('unpack2x16float', 'flushed')}\n${flushed}`,
+          });
+      }
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+test('a device proves its floats, and one that flushes small halves uses integers', async () => {
+  expect(await proveHalves(gpu)).toEqual([1, 2]);
+  const on = createGpu(flushing(gpu.device));
+  expect(await proveHalves(on)).toEqual([]);
+  await check(on, [tensorOf(416, 64, 1, { width: 32 }), tensorOf(40, 32, 9, { width: 32 })], MIXES);
+  expect([...on.pipelines.keys()].some((key) => key.includes('average-tiles') && key.includes('"UNPACK":0'))).toBe(true);
+});
+
+test('sums that may be large are averaged as well', async () => {
+  const mixes = [...MIXES, { p: [999, 1, 1, 1], q: 1002 }];
+  const tensors = [tensorOf(40, 64, 9, { width: 32, field: 30, cut: 10 }), tensorOf(300, 1, 1, { width: 0, packed: false, field: 30 })];
+  await check(gpu, tensors, mixes);
+});
