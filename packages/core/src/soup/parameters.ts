@@ -98,13 +98,15 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     const { key, rows, channels, taps, width, packed } = parameter;
     const storage: Storage = { type: packed ? 'f16' : 'f32', elements: rows * channels * taps, label: key };
     const bytes = storageBytes(storage.type, storage.elements) + (width === 32 ? WIDEST_TILE * width * 2 : 0);
-    parameters.push({ ...parameter, storage, bytes });
+    const { name } = weights.tensors.get(key)!; // the very string of the file, by which maps find it twice as fast
+    parameters.push({ ...parameter, key: name === key ? name : key, storage, bytes });
     return { shape: [rows, channels * taps], storage };
   }
 
   /** Gives memory to what has been asked for since it was called before. */
   function place(): void {
     const fresh = parameters.filter(({ target }) => !target);
+    if (fresh.length === 0) return;
     const kindOf = ({ width, taps, packed }: Parameter) => `${width} ${taps} ${packed}`;
     const wanted = fresh.map((parameter) => ({ ...parameter, kind: kindOf(parameter) }));
     const pages = createPages(gpu, wanted);
@@ -198,13 +200,13 @@ async function load(
   const wanted = new Map(parameters.map((parameter) => [parameter, averageOf(blend, parameter.key)]));
   const changed = parameters.filter((parameter) => !isSame(held.get(parameter), wanted.get(parameter)!));
   for (const parameter of changed) held.delete(parameter); // until it is there, in case that this is broken off
-  changed.sort((a, b) => position(blend, a) - position(blend, b));
   const all = () => parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key), residentBytes(gpu)));
   if (options.residents) await larder.stock(all, { signal, onProgress });
   const kept = changed.filter((parameter) => larder.has(parameter.target!, wanted.get(parameter)!));
   const averages = new Map(kept.map((parameter) => [parameter.target!, wanted.get(parameter)!]));
   if (kept.length > 0) await larder.average((target) => averages.get(target));
   const toRead = changed.filter(({ target }) => !averages.has(target!));
+  toRead.sort((a, b) => position(blend, a) - position(blend, b));
   const pieces = toRead.flatMap((parameter) => cut(parameter, wanted.get(parameter)!, STAGING_BYTES));
   const total = pieces.reduce((sum, piece) => sum + pieceBytes(piece), 0);
   let done = 0;
