@@ -45,7 +45,10 @@ const { values: options } = parseArgs({
   },
 });
 
-async function randomWeights(/** @type {import('../../packages/core/dist/index.js').TensorSpec[]} */ tensors, seed = 1) {
+async function randomWeights(
+  /** @type {import('../../packages/core/dist/index.js').TensorSpec[]} */ tensors,
+  seed = 1,
+) {
   const { header, size } = encodeSafetensorsHeader(tensors, { format: 'pt' });
   return openSafetensors(randomSource(header, size, seed));
 }

@@ -3,7 +3,6 @@ import { createGpu, type Gpu, type Mix } from '@diffusion-soup/core';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { Usage } from '../../packages/core/src/gpu/flags.ts';
 import { readBuffer } from '../../packages/core/src/gpu/read-buffer.ts';
-import { largestExponent } from '../../packages/core/src/soup/average-pass.ts';
 import { averageOf, type Blend } from '../../packages/core/src/soup/blend.ts';
 import { proveHalves, proven, type Unpack } from '../../packages/core/src/soup/halves.ts';
 import { createResidents } from '../../packages/core/src/soup/residents.ts';
@@ -47,7 +46,13 @@ const tensorOf = (
   rows: number,
   channels: number,
   taps: number,
-  { width, field = 12, ingredients = 4, cut, packed = true }: Partial<Tensor> & {
+  {
+    width,
+    field = 12,
+    ingredients = 4,
+    cut,
+    packed = true,
+  }: Partial<Tensor> & {
     readonly width: Tensor['width'];
     readonly field?: number;
     readonly ingredients?: number;
@@ -84,16 +89,24 @@ async function residentsOf(on: Gpu, tensors: readonly Tensor[]) {
     ),
   );
   const blend = (mix: Mix): Blend => ({ ingredients, mix: () => mix });
-  const ends = tensors.map(bytesOf).reduce<number[]>((all, n) => [...all, (all.at(-1) ?? 0) + Math.ceil(n / 256) * 256], []);
+  const ends: number[] = [];
+  for (const tensor of tensors) ends.push((ends.at(-1) ?? 0) + Math.ceil(bytesOf(tensor) / 256) * 256);
   const buffer = on.createBuffer(ends.at(-1)!, Usage.STORAGE | Usage.COPY_SRC, 'averages');
-  const targets = tensors.map(
-    (tensor, i): Target => ({ buffer, offset: ends[i - 1] ?? 0, size: bytesOf(tensor) }),
-  );
+  const targets = tensors.map((tensor, i): Target => ({ buffer, offset: ends[i - 1] ?? 0, size: bytesOf(tensor) }));
   const pieces = tensors.flatMap((tensor, i): Piece[] => {
     const average = { ...averageOf(blend({ p: ingredients.map(() => 1), q: 1 }), `${i}`), result: 'F16' as const };
     const { rows, cut = rows, channels, taps, width, packed } = tensor;
     return Array.from({ length: Math.ceil(rows / cut) }, (_, n) => ({
-      ...{ average, firstRow: n * cut, rows: Math.min(cut, rows - n * cut), allRows: rows, channels, taps, width, packed },
+      ...{
+        average,
+        firstRow: n * cut,
+        rows: Math.min(cut, rows - n * cut),
+        allRows: rows,
+        channels,
+        taps,
+        width,
+        packed,
+      },
       target: targets[i]!,
     }));
   });
@@ -127,7 +140,8 @@ function difference(tensor: Tensor, { p, q }: Mix, found: Uint16Array | Float32A
     );
     const actual = found[placeOf(tensor, i)]!;
     const isRight = tensor.packed ? actual === expected.bits : Object.is(actual, expected.value);
-    if (!isRight) return `element ${i}: ${terms.map(({ halves }) => halves[i])}: ${actual}, not ${JSON.stringify(expected)}`;
+    if (!isRight)
+      return `element ${i}: ${terms.map(({ halves }) => halves[i])}: ${actual}, not ${JSON.stringify(expected)}`;
   }
   return undefined;
 }
@@ -152,14 +166,42 @@ const MIXES: Mix[] = [
 
 describe('every layout, with tensors that share a buffer', () => {
   test.each<[string, Tensor[]]>([
-    ['matrices for the matrix units', [tensorOf(33, 64, 1, { width: 32 }), tensorOf(1, 32, 1, { width: 32 }), tensorOf(70, 96, 1, { width: 32, cut: 20 })]],
-    ['convolutions for them', [tensorOf(17, 32, 9, { width: 32 }), tensorOf(40, 64, 9, { width: 32, cut: 6 }), tensorOf(1, 96, 9, { width: 32 })]],
-    ['four taps, and more than a tile holds', [tensorOf(18, 64, 4, { width: 32 }), tensorOf(6, 32, 25, { width: 32, cut: 4 })]],
+    [
+      'matrices for the matrix units',
+      [
+        tensorOf(33, 64, 1, { width: 32 }),
+        tensorOf(1, 32, 1, { width: 32 }),
+        tensorOf(70, 96, 1, { width: 32, cut: 20 }),
+      ],
+    ],
+    [
+      'convolutions for them',
+      [
+        tensorOf(17, 32, 9, { width: 32 }),
+        tensorOf(40, 64, 9, { width: 32, cut: 6 }),
+        tensorOf(1, 96, 9, { width: 32 }),
+      ],
+    ],
+    [
+      'four taps, and more than a tile holds',
+      [tensorOf(18, 64, 4, { width: 32 }), tensorOf(6, 32, 25, { width: 32, cut: 4 })],
+    ],
     ['by fours', [tensorOf(9, 8, 1, { width: 4 }), tensorOf(31, 12, 9, { width: 4, cut: 4 })]],
-    ['one by one, in f32', [tensorOf(5, 3, 9, { width: 1, packed: false }), tensorOf(4, 7, 1, { width: 1, packed: false, cut: 2 })]],
+    [
+      'one by one, in f32',
+      [tensorOf(5, 3, 9, { width: 1, packed: false }), tensorOf(4, 7, 1, { width: 1, packed: false, cut: 2 })],
+    ],
     ['vectors', [1, 2, 65, 320, 1000].map((rows) => tensorOf(rows, 1, 1, { width: 0, packed: false }))],
     ['vectors in parts', [tensorOf(701, 1, 1, { width: 0, packed: false, cut: 100 })]],
-    ['all at once', [tensorOf(33, 64, 1, { width: 32 }), tensorOf(17, 32, 9, { width: 32 }), tensorOf(9, 8, 1, { width: 4 }), tensorOf(77, 1, 1, { width: 0, packed: false })]],
+    [
+      'all at once',
+      [
+        tensorOf(33, 64, 1, { width: 32 }),
+        tensorOf(17, 32, 9, { width: 32 }),
+        tensorOf(9, 8, 1, { width: 4 }),
+        tensorOf(77, 1, 1, { width: 0, packed: false }),
+      ],
+    ],
   ])('%s', async (_, tensors) => {
     await check(gpu, tensors, MIXES);
   });
@@ -182,7 +224,11 @@ describe('every layout, with tensors that share a buffer', () => {
       { p, q: p.reduce((a, b) => a + b) },
       { p: p.map((n) => (n > 2 ? 0 : n)), q: 3 },
     ];
-    await check(gpu, [tensorOf(20, 64, 1, { width: 32, ingredients }), tensorOf(20, 8, 1, { width: 4, ingredients })], mixes);
+    await check(
+      gpu,
+      [tensorOf(20, 64, 1, { width: 32, ingredients }), tensorOf(20, 8, 1, { width: 4, ingredients })],
+      mixes,
+    );
   });
 });
 
@@ -210,8 +256,8 @@ describe.each<[string, Unpack[]]>([
   test.each(EVERY)('averaged with any other, $p / $q', async (mix) => {
     const on = createGpu(gpu.device);
     proven.set(gpu.device, Promise.resolve(forms));
-    const terms = mix.p.map((p) => ({ info: { dtype: 'F16' }, p }));
-    const most = Math.min(30, largestExponent(terms as Parameters<typeof largestExponent>[0]));
+    // A half with exponent field e is below 2^(10 + e) steps; sums must be below 2^30.
+    const most = 20 - Math.ceil(Math.log2(mix.p.reduce((sum, p) => sum + Math.abs(p), 0)));
     for (const field of new Set([most, Math.min(most, 12)])) {
       const rows = Math.ceil(((field + 1) * 2048) / 64);
       const tensor = tensorOf(rows, 64, 1, { width: 32, field, ingredients: 2 });
@@ -219,7 +265,9 @@ describe.each<[string, Unpack[]]>([
     }
     proven.delete(gpu.device);
     const unpack = forms[0] ?? 0;
-    expect([...on.pipelines.keys()].some((key) => key.includes('average-tiles') && key.includes(`"UNPACK":${unpack}`))).toBe(true);
+    expect(
+      [...on.pipelines.keys()].some((key) => key.includes('average-tiles') && key.includes(`"UNPACK":${unpack}`)),
+    ).toBe(true);
     expect([...on.pipelines.keys()].every((key) => !key.startsWith('average '))).toBe(true);
   });
 });
@@ -250,11 +298,16 @@ test('a device proves its floats, and one that flushes small halves uses integer
   const on = createGpu(flushing(gpu.device));
   expect(await proveHalves(on)).toEqual([]);
   await check(on, [tensorOf(416, 64, 1, { width: 32 }), tensorOf(40, 32, 9, { width: 32 })], MIXES);
-  expect([...on.pipelines.keys()].some((key) => key.includes('average-tiles') && key.includes('"UNPACK":0'))).toBe(true);
+  expect([...on.pipelines.keys()].some((key) => key.includes('average-tiles') && key.includes('"UNPACK":0'))).toBe(
+    true,
+  );
 });
 
 test('sums that may be large are averaged as well', async () => {
   const mixes = [...MIXES, { p: [999, 1, 1, 1], q: 1002 }];
-  const tensors = [tensorOf(40, 64, 9, { width: 32, field: 30, cut: 10 }), tensorOf(300, 1, 1, { width: 0, packed: false, field: 30 })];
+  const tensors = [
+    tensorOf(40, 64, 9, { width: 32, field: 30, cut: 10 }),
+    tensorOf(300, 1, 1, { width: 0, packed: false, field: 30 }),
+  ];
   await check(gpu, tensors, mixes);
 });

@@ -33,7 +33,9 @@ const averages: Variant[] = (
     [false, 2, false, 0],
   ] as const
 ).flatMap(([HALVES, RESULT, PACKED, SUMS]) =>
-  (SUMS > 0 ? [0] : [0, 1, 4, 32]).map((LAYOUT) => ({ constants: { HALVES, RESULT, PACKED, SUMS, LAYOUT, UNPACK: 0 } })),
+  (SUMS > 0 ? [0] : [0, 1, 4, 32]).map((LAYOUT) => ({
+    constants: { HALVES, RESULT, PACKED, SUMS, LAYOUT, UNPACK: 0 },
+  })),
 );
 
 /** How halves become integers, and how many ingredients are read at once. */
@@ -99,9 +101,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     ),
     average: averages,
     'average-bounded': [true, false].flatMap((PACKED) =>
-      [0, 1, 4, 32].flatMap((LAYOUT) =>
-        unpacked.map((how) => ({ constants: { ...how, PACKED, LAYOUT } })),
-      ),
+      [0, 1, 4, 32].flatMap((LAYOUT) => unpacked.map((how) => ({ constants: { ...how, PACKED, LAYOUT } }))),
     ),
     'average-tiles': unpacked.flatMap((how) =>
       [1, 4, 9].map((TAPS) => ({ constants: { ...how, TAPS, WORKGROUP, ROWS: TAPS === 1 ? 32 : 16 } })),

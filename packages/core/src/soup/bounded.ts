@@ -46,7 +46,10 @@ export function createBounded(
   const table = make(Math.max(1, lines) * LINE * 4, STORAGE | COPY_DST, 'averaging tables');
   const words = new Uint32Array(table.size / 4);
   const floats = new Float32Array(words.buffer);
-  const tiles = groups.reduce((sum, { kernel, slots }) => sum + slots.reduce((n, i) => n + kernel.tiles(places[i]!), 0), 0);
+  const tiles = groups.reduce(
+    (sum, { kernel, slots }) => sum + slots.reduce((n, i) => n + kernel.tiles(places[i]!), 0),
+    0,
+  );
   const runs = make(Math.max(1, tiles) * WORDS_PER_RUN * 4, STORAGE | COPY_DST, 'runs of averages');
   const runWords = new Uint32Array(runs.size / 4);
   const params = make(Math.max(1, groups.length) * PARAMS_PITCH, UNIFORM | COPY_DST, 'averaging parameters');

@@ -200,7 +200,8 @@ async function load(
   const wanted = new Map(parameters.map((parameter) => [parameter, averageOf(blend, parameter.key)]));
   const changed = parameters.filter((parameter) => !isSame(held.get(parameter), wanted.get(parameter)!));
   for (const parameter of changed) held.delete(parameter); // until it is there, in case that this is broken off
-  const all = () => parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key), residentBytes(gpu)));
+  const all = () =>
+    parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key), residentBytes(gpu)));
   if (options.residents) await larder.stock(all, { signal, onProgress });
   const kept = changed.filter((parameter) => larder.has(parameter.target!, wanted.get(parameter)!));
   const averages = new Map(kept.map((parameter) => [parameter.target!, wanted.get(parameter)!]));
