@@ -7,6 +7,7 @@
 //
 // Uses half-sum.wgsl
 // Uses places.wgsl
+// Uses eights.wgsl
 //
 // A workgroup makes ROWS rows of a COLUMN of the file: 64 channels, or all taps of 32. Either is read and averaged as it lies
 // in the file, whole lines at a time, since a sum does not mind where its numbers belong. With one tap that is also how y
@@ -18,7 +19,6 @@ const BLOCK = 4u;
 const COLUMN = select(BLOCK * TAPS, 2 * BLOCK, TAPS == 1);
 const MEETING = select(ROWS * COLUMN, 1, TAPS == 1);
 
-@group(0) @binding(1) var<storage, read> x: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4u>;
 
 var<workgroup> meeting: array<vec4u, MEETING>;
@@ -77,28 +77,4 @@ fn main(
 
 fn half_of(words: ptr<function, array<vec4u, TAPS>>, i: u32) -> u32 {
   return ((*words)[i / 8][i / 2 % 4] >> (i % 2 * 16)) & 0xffff;
-}
-
-// Eight averages: those of the eight halves at `at` of each ingredient of an entry.
-fn average_eight(entry: u32, at: u32) -> vec4u {
-  let head = table[entry];
-  @unroll for (var j = 0u; j < 4u; j++) {
-    var sums#j = vec2i(bitcast<i32>(head.w));
-  }
-  for (var i = entry + TERMS; i < entry + TERMS + head.x; i += AT_ONCE) {
-    @unroll for (var k = 0u; k < AT_ONCE; k++) {
-      let term#k = table[i + k];
-      let eight#k = x[term#k.x + at];
-    }
-    @unroll for (var k = 0u; k < AT_ONCE; k++) {
-      @unroll for (var j = 0u; j < 4u; j++) {
-        sums#j = with_pair(sums#j, eight#k[j], vec2i(term#k.yz));
-      }
-    }
-  }
-  let scale = bitcast<f32>(head.z);
-  @unroll for (var j = 0u; j < 4u; j++) {
-    let rounded#j = rounded_pair(sums#j, head.y, scale);
-  }
-  return vec4u(rounded_0, rounded_1, rounded_2, rounded_3);
 }

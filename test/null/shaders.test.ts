@@ -106,6 +106,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'average-tiles': unpacked.flatMap((how) =>
       [1, 4, 9].map((TAPS) => ({ constants: { ...how, TAPS, WORKGROUP, ROWS: TAPS === 1 ? 32 : 16 } })),
     ),
+    'average-fours': unpacked.map((how) => ({ constants: { ...how, WORKGROUP, ROWS: 32 } })),
     'prove-halves': [1, 2].map((UNPACK) => ({ constants: { UNPACK, LARGEST_FIELD: 12 } })),
     reach: [{}],
     cast: norm.map((types) => ({ types })),

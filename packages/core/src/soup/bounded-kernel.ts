@@ -1,4 +1,4 @@
-/** Which kernel averages places whose sums are small: eight halves at a time for the matrix units, else a word at a time. */
+/** Which kernel averages places whose sums are small: eight halves at a time where rows allow it, else a word at a time. */
 import type { Gpu } from '../gpu/gpu.js';
 import { getPipeline, type Pipeline } from '../gpu/kernel.js';
 import type { Unpack } from './halves.js';
@@ -23,10 +23,14 @@ const MOST_AT_ONCE = 8;
 const ENOUGH_AT_ONCE = 4;
 /** Threads of average-bounded.wgsl. */
 const THREADS = 64;
-/** Of a row of average-tiles.wgsl: eight halves. */
+/** Eight halves, which kernels of tiles read at once. */
+const EIGHT = 8;
 const EIGHT_BYTES = 16;
-/** What average-tiles.wgsl is compiled for: threads of a workgroup, and rows of its tile with one tap and with several. */
+/** What kernels of tiles are compiled for: threads of a workgroup, and rows of its tile with one tap and with several. */
 export const TILES = { workgroup: 64, rows: 32, rowsOfTaps: 16 };
+/** Channels of a tile with one tap, and with several. */
+const CHANNELS = 64;
+const CHANNELS_OF_TAPS = 32;
 /** Taps of which a tile fits in the workgroup memory that every device has: 16 KiB. */
 const MOST_TAPS = 9;
 
@@ -36,15 +40,18 @@ export function boundedKernel(gpu: Gpu, places: readonly Place[], unpack: Unpack
   const terms = Math.max(...places.map(({ piece }) => piece.average.terms.length));
   const atOnce = terms <= MOST_AT_ONCE ? terms : ENOUGH_AT_ONCE;
   const common = { UNPACK: unpack, AT_ONCE: atOnce };
-  if (width === 32 && packed && taps <= MOST_TAPS && places.every(isAligned)) {
+  if (packed && places.every(isAligned) && (width === 4 ? taps === 1 : width === 32 && taps <= MOST_TAPS)) {
     const rows = taps === 1 ? TILES.rows : TILES.rowsOfTaps;
-    const constants = { ...common, TAPS: taps, WORKGROUP: TILES.workgroup, ROWS: rows };
-    const columns = ({ channels }: Place['piece']) => (taps === 1 ? Math.ceil(channels / 64) : channels / 32);
-    const pipeline = getPipeline(gpu, 'average-tiles', { constants });
+    const tile = { ...common, WORKGROUP: TILES.workgroup, ROWS: rows };
+    const pipeline =
+      width === 4
+        ? getPipeline(gpu, 'average-fours', { constants: tile })
+        : getPipeline(gpu, 'average-tiles', { constants: { ...tile, TAPS: taps } });
+    const channels = taps === 1 ? CHANNELS : CHANNELS_OF_TAPS;
     return {
       ...{ pipeline, unpack, atOnce, unit: EIGHT_BYTES },
-      tiles: ({ piece }) => Math.ceil(piece.rows / rows) * columns(piece),
-      shapeOf: (place) => shapeOf(place, EIGHT_BYTES, 0),
+      tiles: ({ piece }) => Math.ceil(piece.rows / rows) * Math.ceil(piece.channels / channels),
+      shapeOf: (place) => shapeOf(place, width === 4 ? EIGHT_BYTES / 2 : EIGHT_BYTES, 0),
     };
   }
   const pipeline = getPipeline(gpu, 'average-bounded', { constants: { ...common, PACKED: packed, LAYOUT: width } });
@@ -59,6 +66,7 @@ export function boundedKernel(gpu: Gpu, places: readonly Place[], unpack: Unpack
   };
 }
 
+/** `unit`: bytes in which it is counted where y begins. */
 function shapeOf({ piece }: Place, unit: number, groups: number): number[] {
   const { rows, channels, taps, allRows, firstRow, target, width } = piece;
   const base = target!.offset / unit;
@@ -66,5 +74,7 @@ function shapeOf({ piece }: Place, unit: number, groups: number): number[] {
   return [elementsOf(piece), 1, 1, 0, firstRow * channels * taps, base, groups, 0];
 }
 
+/** Whether eight halves that are read at once are of one row, and aligned. */
 const isAligned = ({ piece, starts }: Place): boolean =>
+  (piece.channels * piece.taps) % EIGHT === 0 &&
   [...starts, piece.target!.offset].every((at) => at % EIGHT_BYTES === 0);
