@@ -28,13 +28,24 @@ fn main(
   if (table[entry].x == 0) {
     return;
   }
-  var piece = Piece(0, shape.x, shape.y, shape.z, place.x, shape.w, place.y);
   if (LAYOUT > 0) {
-    piece.threads = select(shape.x * LAYOUT, shape.x * LAYOUT / 2, PACKED);
+    let threads = select(shape.x * LAYOUT, shape.x * LAYOUT / 2, PACKED);
+    let piece = Piece(threads, shape.x, shape.y, shape.z, place.x, shape.w, place.y);
     store_in_layout(piece, run.y % place.z * 64 + lane, run.y / place.z);
   } else {
-    piece.threads = shape.x;
-    store_in_order(piece, run.y * 64 + lane);
+    store_two(shape.x, place.x + place.y, (run.y * 64 + lane) * 2);
+  }
+}
+
+// Of a vector, which is f32 always: those at `element`, to y from word `begin` on.
+fn store_two(elements: u32, begin: u32, element: u32) {
+  if (element >= elements) {
+    return;
+  }
+  let pair = average_pair(element, element + 1);
+  y[begin + element] = widened_half(pair & 0xffff);
+  if (element + 1 < elements) {
+    y[begin + element + 1] = widened_half(pair >> 16);
   }
 }
 

@@ -186,7 +186,14 @@ describe('every layout, with tensors that share a buffer', () => {
       'four taps, and more than a tile holds',
       [tensorOf(18, 64, 4, { width: 32 }), tensorOf(6, 32, 25, { width: 32, cut: 4 })],
     ],
-    ['by fours, eight at a time', [tensorOf(9, 8, 1, { width: 4 }), tensorOf(70, 72, 1, { width: 4, cut: 32 })]],
+    [
+      'by fours, eight at a time',
+      [
+        tensorOf(9, 8, 1, { width: 4 }),
+        tensorOf(70, 72, 1, { width: 4, cut: 32 }),
+        tensorOf(35, 40, 9, { width: 4, cut: 18 }),
+      ],
+    ],
     [
       'by fours',
       [tensorOf(9, 12, 1, { width: 4 }), tensorOf(9, 24, 4, { width: 4 }), tensorOf(31, 12, 9, { width: 4, cut: 4 })],

@@ -41,6 +41,10 @@ const averages: Variant[] = (
 /** How halves become integers, and how many ingredients are read at once. */
 const unpacked = [0, 1, 2].flatMap((UNPACK) => [1, 2, 3, 4, 8].map((AT_ONCE) => ({ UNPACK, AT_ONCE })));
 
+const tilesOfAverages = unpacked.flatMap((how) =>
+  [1, 4, 9].map((TAPS) => ({ constants: { ...how, TAPS, WORKGROUP, ROWS: TAPS === 1 ? 32 : 16 } })),
+);
+
 /** The variants that the ops ask for, for one storage type of activations. */
 function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   const codes = activations.map((_, ACTIVATION) => ACTIVATION);
@@ -103,10 +107,8 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'average-bounded': [true, false].flatMap((PACKED) =>
       [0, 1, 4, 32].flatMap((LAYOUT) => unpacked.map((how) => ({ constants: { ...how, PACKED, LAYOUT } }))),
     ),
-    'average-tiles': unpacked.flatMap((how) =>
-      [1, 4, 9].map((TAPS) => ({ constants: { ...how, TAPS, WORKGROUP, ROWS: TAPS === 1 ? 32 : 16 } })),
-    ),
-    'average-fours': unpacked.map((how) => ({ constants: { ...how, WORKGROUP, ROWS: 32 } })),
+    'average-tiles': tilesOfAverages,
+    'average-fours': tilesOfAverages,
     'prove-halves': [1, 2].map((UNPACK) => ({ constants: { UNPACK, LARGEST_FIELD: 12 } })),
     reach: [{}],
     cast: norm.map((types) => ({ types })),

@@ -40,13 +40,10 @@ export function boundedKernel(gpu: Gpu, places: readonly Place[], unpack: Unpack
   const terms = Math.max(...places.map(({ piece }) => piece.average.terms.length));
   const atOnce = terms <= MOST_AT_ONCE ? terms : ENOUGH_AT_ONCE;
   const common = { UNPACK: unpack, AT_ONCE: atOnce };
-  if (packed && places.every(isAligned) && (width === 4 ? taps === 1 : width === 32 && taps <= MOST_TAPS)) {
+  if (packed && places.every(isAligned) && (width === 4 || width === 32) && taps <= MOST_TAPS) {
     const rows = taps === 1 ? TILES.rows : TILES.rowsOfTaps;
-    const tile = { ...common, WORKGROUP: TILES.workgroup, ROWS: rows };
-    const pipeline =
-      width === 4
-        ? getPipeline(gpu, 'average-fours', { constants: tile })
-        : getPipeline(gpu, 'average-tiles', { constants: { ...tile, TAPS: taps } });
+    const constants = { ...common, TAPS: taps, WORKGROUP: TILES.workgroup, ROWS: rows };
+    const pipeline = getPipeline(gpu, width === 4 ? 'average-fours' : 'average-tiles', { constants });
     const channels = taps === 1 ? CHANNELS : CHANNELS_OF_TAPS;
     return {
       ...{ pipeline, unpack, atOnce, unit: EIGHT_BYTES },
@@ -56,8 +53,8 @@ export function boundedKernel(gpu: Gpu, places: readonly Place[], unpack: Unpack
   }
   const pipeline = getPipeline(gpu, 'average-bounded', { constants: { ...common, PACKED: packed, LAYOUT: width } });
   const groups = ({ piece }: Place) => {
-    const elements = width === 0 ? elementsOf(piece) : piece.rows * width;
-    return Math.ceil(elements / (packed ? 2 : 1) / THREADS);
+    if (width === 0) return Math.ceil(elementsOf(piece) / 2 / THREADS);
+    return Math.ceil((piece.rows * width) / (packed ? 2 : 1) / THREADS);
   };
   return {
     ...{ pipeline, unpack, atOnce, unit: 4 },
