@@ -12,7 +12,7 @@ import type { Average } from './blend.js';
 import { proveHalves } from './halves.js';
 import { createReaverage } from './re-average.js';
 import { createReach, type Place } from './reach.js';
-import { align4, fillNumbers, layOut, type Piece, type Target } from './staging.js';
+import { align4, elementsOf, fillNumbers, layOut, type Piece, type Target } from './staging.js';
 
 export interface Residents {
   /** Held on the device. */
@@ -37,8 +37,8 @@ const MOST_BYTES = 8 * 2 ** 30;
 const CHUNK_BYTES = 128 * 2 ** 20;
 /** Numbers begin at whole lines of memory. */
 const ALIGNMENT = 256;
-/** About what a piece needs besides its ingredients: parameters, tables, runs. */
-const SMALL_BYTES = PARAMS_PITCH + 512;
+/** About what a piece needs besides its ingredients: parameters and tables, and of runs 8 bytes to 128 numbers at most. */
+const smallBytes = (piece: Piece): number => PARAMS_PITCH + 512 + elementsOf(piece) / 16;
 
 /** What pieces of one buffer may take, of all ingredients, with their table. */
 export const residentBytes = ({ device }: Gpu): number =>
@@ -55,7 +55,9 @@ export async function createResidents(
 ): Promise<Residents | undefined> {
   const batches = chunksOf(gpu, pieces).map((batch) => ({ batch: layOut(batch, ALIGNMENT), pieces: batch }));
   const total = batches.reduce((sum, { batch }) => sum + batch.bytes, 0);
-  const bytes = batches.reduce((sum, { batch }) => sum + align4(batch.bytes), 0) + pieces.length * SMALL_BYTES;
+  const bytes =
+    batches.reduce((sum, { batch }) => sum + align4(batch.bytes), 0) +
+    pieces.reduce((sum, piece) => sum + smallBytes(piece), 0);
   // What is only an offer of others, residents among them, is left to them.
   if (bytes > Math.min(gpu.memory.budget - gpu.memory.used, MOST_BYTES)) return undefined;
 
