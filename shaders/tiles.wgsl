@@ -2,6 +2,8 @@
 //
 //   x  the ingredients, each (rows, channels, TAPS) halves; where numbers begin is counted in vec4u of eight
 //
+// Uses places.wgsl
+//
 // A tile is ROWS rows of a column of the file: 64 channels, or all taps of 32. Either is read and averaged as it lies in the
 // file, whole lines at a time, since a sum does not mind where its numbers belong. With one tap eight that are neighbours
 // there are of eight channels, and stored at once; else they meet in workgroup memory, and each thread takes all taps of
