@@ -5,7 +5,7 @@
 // Uses places.wgsl
 //
 // A tile is ROWS rows of a column of the file: 64 channels, or all taps of 32. Either is read and averaged as it lies in the
-// file, whole lines at a time, since a sum does not mind where its numbers belong. With one tap eight that are neighbours
+// file, whole lines at a time, DEPTH times eight a thread, since a sum does not mind where its numbers belong. With one tap eight that are neighbours
 // there are of eight channels, and stored at once; else they meet in workgroup memory, and each thread takes all taps of
 // eight channels of a row from there.
 
@@ -39,15 +39,23 @@ fn average_tile(run: vec2u, lane: u32) {
   let column = run.y % columns * COLUMN;
   let first = run.y / columns * ROWS;
 
-  for (var i = lane; i < ROWS * COLUMN; i += WORKGROUP) {
-    let row = first + i / COLUMN;
-    let at = column + i % COLUMN;
-    if (row < shape.x && at < length) {
-      let eight = average_eight(entry, row * length + at);
-      if (TAPS == 1) {
-        store(piece, row, 0, at, eight);
-      } else {
-        meeting[i] = eight;
+  for (var i = lane; i < ROWS * COLUMN; i += WORKGROUP * DEPTH) {
+    var offsets: array<u32, DEPTH>;
+    @unroll for (var d = 0u; d < DEPTH; d++) {
+      let i#d = i + d * WORKGROUP;
+      let row#d = first + i#d / COLUMN;
+      let at#d = column + i#d % COLUMN;
+      let is_here#d = i#d < ROWS * COLUMN && row#d < shape.x && at#d < length;
+      offsets[d] = select(0, row#d * length + at#d, is_here#d);
+    }
+    let eights = average_eights(entry, offsets);
+    @unroll for (var d = 0u; d < DEPTH; d++) {
+      if (is_here#d) {
+        if (TAPS == 1) {
+          store(piece, row#d, 0, at#d, eights[d]);
+        } else {
+          meeting[i#d] = eights[d];
+        }
       }
     }
   }
@@ -79,26 +87,34 @@ fn half_of(words: ptr<function, array<vec4u, TAPS>>, i: u32) -> u32 {
   return ((*words)[i / 8][i / 2 % 4] >> (i % 2 * 16)) & 0xffff;
 }
 
-// Of those at `at` of each ingredient of an entry.
-fn average_eight(entry: u32, at: u32) -> vec4u {
+// Of those at each of `offsets` in every ingredient of an entry. All are fetched before the first is looked at.
+fn average_eights(entry: u32, offsets: array<u32, DEPTH>) -> array<vec4u, DEPTH> {
   let head = table[entry];
-  @unroll for (var j = 0u; j < 4u; j++) {
-    var sums#j = vec2i(bitcast<i32>(head.w));
+  @unroll for (var d = 0u; d < DEPTH; d++) {
+    @unroll for (var j = 0u; j < 4u; j++) {
+      var sums#d#j = vec2i(bitcast<i32>(head.w));
+    }
   }
   for (var i = entry + TERMS; i < entry + TERMS + head.x; i += AT_ONCE) {
     @unroll for (var k = 0u; k < AT_ONCE; k++) {
       let term#k = table[i + k];
-      let eight#k = x[term#k.x + at];
+      @unroll for (var d = 0u; d < DEPTH; d++) {
+        let eight#k#d = x[term#k.x + offsets[d]];
+      }
     }
-    @unroll for (var k = 0u; k < AT_ONCE; k++) {
-      @unroll for (var j = 0u; j < 4u; j++) {
-        sums#j = with_pair(sums#j, eight#k[j], vec2i(term#k.yz));
+    @unroll for (var d = 0u; d < DEPTH; d++) {
+      @unroll for (var k = 0u; k < AT_ONCE; k++) {
+        @unroll for (var j = 0u; j < 4u; j++) {
+          sums#d#j = with_pair(sums#d#j, eight#k#d[j], vec2i(term#k.yz));
+        }
       }
     }
   }
-  let scale = bitcast<f32>(head.z);
-  @unroll for (var j = 0u; j < 4u; j++) {
-    let rounded#j = rounded_pair(sums#j, head.y, scale);
+  var rounded: array<vec4u, DEPTH>;
+  @unroll for (var d = 0u; d < DEPTH; d++) {
+    @unroll for (var j = 0u; j < 4u; j++) {
+      rounded[d][j] = rounded_pair(sums#d#j, head.y, bitcast<f32>(head.z));
+    }
   }
-  return vec4u(rounded_0, rounded_1, rounded_2, rounded_3);
+  return rounded;
 }

@@ -5,7 +5,7 @@
 import { createClock } from '../../packages/core/dist/gpu/clock.js';
 import { blendOf, parseUNetConfig } from '../../packages/core/dist/index.js';
 import { unet } from '../../packages/core/dist/model/unet.js';
-import { TILES } from '../../packages/core/dist/soup/bounded-kernel.js';
+import { TILES, TILES_OF_TAPS } from '../../packages/core/dist/soup/bounded-kernel.js';
 import { proven } from '../../packages/core/dist/soup/halves.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { namesOf, UNET_CONFIG } from './sd21.mjs';
@@ -14,16 +14,24 @@ const INGREDIENTS = 4;
 
 /** How halves become integers (soup/halves.ts), and shapes of tiles (soup/bounded-kernel.ts). */
 const VARIANTS = [
-  { name: '', forms: undefined, tiles: {} },
-  { name: 'integers', forms: [], tiles: {} },
-  { name: 'floats in two parts', forms: [2], tiles: {} },
+  { name: '' },
+  { name: 'integers', forms: [] },
+  { name: 'floats in two parts', forms: [2] },
+  // Threads, rows and depth, with one tap; with several.
   ...[
-    { workgroup: 64, rows: 8, rowsOfTaps: 8 },
-    { workgroup: 64, rows: 64, rowsOfTaps: 16 },
-    { workgroup: 128, rows: 32, rowsOfTaps: 16 },
-    { workgroup: 256, rows: 32, rowsOfTaps: 16 },
-    { workgroup: 256, rows: 128, rowsOfTaps: 16 },
-  ].map((tiles) => ({ name: `${tiles.workgroup} threads, ${tiles.rows} and ${tiles.rowsOfTaps} rows`, tiles })),
+    [64, 32, 2, 64, 16, 3],
+    [64, 32, 4, 64, 16, 9],
+    [64, 64, 2, 64, 8, 3],
+    [64, 8, 1, 64, 8, 2],
+    [128, 32, 2, 96, 16, 2],
+    [128, 64, 2, 192, 16, 3],
+    [256, 64, 2, 192, 16, 1],
+    [256, 128, 4, 288, 16, 2],
+  ].map(([workgroup, rows, depth, workgroup9, rows9, depth9]) => ({
+    name: `${workgroup} threads, ${rows} rows, depth ${depth}; ${workgroup9}, ${rows9}, ${depth9}`,
+    tiles: { workgroup, rows, depth },
+    tilesOfTaps: { workgroup: workgroup9, rows: rows9, depth: depth9 },
+  })),
 ];
 
 /**
@@ -35,11 +43,12 @@ export async function reblendUnets(gpu, { runs, all, weights }) {
   const build = (/** @type {any} */ w) => unet(w, config);
   const tensors = namesOf(build);
   const ingredients = await Promise.all(Array.from({ length: INGREDIENTS }, (_, i) => weights(tensors, i + 1)));
-  const usual = { ...TILES };
-  for (const { name, forms, tiles } of all ? VARIANTS : VARIANTS.slice(0, 1)) {
+  const usual = [{ ...TILES }, { ...TILES_OF_TAPS }];
+  for (const { name, forms, tiles, tilesOfTaps } of all ? VARIANTS : VARIANTS.slice(0, 1)) {
     const watched = watch(gpu);
     if (forms) proven.set(watched.gpu.device, Promise.resolve(forms));
     Object.assign(TILES, tiles);
+    Object.assign(TILES_OF_TAPS, tilesOfTaps);
     const parameters = createParameters(watched.gpu, blendOf(ingredients));
     build(parameters.scope);
     await parameters.load(blendOf(ingredients), { residents: true });
@@ -76,7 +85,8 @@ export async function reblendUnets(gpu, { runs, all, weights }) {
       }),
     );
     parameters.destroy();
-    Object.assign(TILES, usual);
+    Object.assign(TILES, usual[0]);
+    Object.assign(TILES_OF_TAPS, usual[1]);
   }
 }
 

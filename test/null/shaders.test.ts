@@ -42,7 +42,9 @@ const averages: Variant[] = (
 const unpacked = [0, 1, 2].flatMap((UNPACK) => [1, 2, 3, 4, 8].map((AT_ONCE) => ({ UNPACK, AT_ONCE })));
 
 const tilesOfAverages = unpacked.flatMap((how) =>
-  [1, 4, 9].map((TAPS) => ({ constants: { ...how, TAPS, WORKGROUP, ROWS: TAPS === 1 ? 32 : 16 } })),
+  [1, 4, 9].map((TAPS) => ({
+    constants: { ...how, TAPS, WORKGROUP, ROWS: TAPS === 1 ? 32 : 16, DEPTH: TAPS === 1 ? 2 : 3 },
+  })),
 );
 
 /** The variants that the ops ask for, for one storage type of activations. */

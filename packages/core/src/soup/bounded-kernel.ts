@@ -26,8 +26,9 @@ const THREADS = 64;
 /** Eight halves, which kernels of tiles read at once. */
 const EIGHT = 8;
 const EIGHT_BYTES = 16;
-/** What kernels of tiles are compiled for: threads of a workgroup, and rows of its tile with one tap and with several. */
-export const TILES = { workgroup: 64, rows: 32, rowsOfTaps: 16 };
+/** What kernels of tiles are compiled for: threads of a workgroup, rows of its tile, and eights that a thread fetches at once. */
+export const TILES = { workgroup: 64, rows: 32, depth: 1 };
+export const TILES_OF_TAPS = { workgroup: 64, rows: 16, depth: 1 };
 /** Channels of a tile with one tap, and with several. */
 const CHANNELS = 64;
 const CHANNELS_OF_TAPS = 32;
@@ -41,8 +42,8 @@ export function boundedKernel(gpu: Gpu, places: readonly Place[], unpack: Unpack
   const atOnce = terms <= MOST_AT_ONCE ? terms : ENOUGH_AT_ONCE;
   const common = { UNPACK: unpack, AT_ONCE: atOnce };
   if (packed && places.every(isAligned) && (width === 4 || width === 32) && taps <= MOST_TAPS) {
-    const rows = taps === 1 ? TILES.rows : TILES.rowsOfTaps;
-    const constants = { ...common, TAPS: taps, WORKGROUP: TILES.workgroup, ROWS: rows };
+    const { workgroup, rows, depth } = taps === 1 ? TILES : TILES_OF_TAPS;
+    const constants = { ...common, TAPS: taps, WORKGROUP: workgroup, ROWS: rows, DEPTH: depth };
     const pipeline = getPipeline(gpu, width === 4 ? 'average-fours' : 'average-tiles', { constants });
     const channels = taps === 1 ? CHANNELS : CHANNELS_OF_TAPS;
     return {
