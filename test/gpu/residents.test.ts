@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { Usage } from '../../packages/core/src/gpu/flags.ts';
 import { readBuffer } from '../../packages/core/src/gpu/read-buffer.ts';
 import { averageOf, type Blend } from '../../packages/core/src/soup/blend.ts';
+import { TILES, TILES_OF_TAPS } from '../../packages/core/src/soup/bounded-kernel.ts';
 import { proveHalves, proven, type Unpack } from '../../packages/core/src/soup/halves.ts';
 import { createResidents } from '../../packages/core/src/soup/residents.ts';
 import type { Piece, Target } from '../../packages/core/src/soup/staging.ts';
@@ -215,6 +216,20 @@ describe('every layout, with tensors that share a buffer', () => {
     ],
   ])('%s', async (_, tensors) => {
     await check(gpu, tensors, MIXES);
+  });
+
+  test.each([
+    { workgroup: 64, rows: 8, depth: 3 },
+    { workgroup: 96, rows: 16, depth: 2 },
+    { workgroup: 128, rows: 12, depth: 5 },
+  ])('tiles of $rows rows, by $workgroup threads, $depth at once', async (shape) => {
+    const usual = [{ ...TILES }, { ...TILES_OF_TAPS }];
+    for (const tiles of [TILES, TILES_OF_TAPS]) Object.assign(tiles, shape);
+    const matrices = ([32, 4] as const).map((width) => tensorOf(33, 96, 1, { width }));
+    const convolutions = ([32, 4] as const).map((width) => tensorOf(21, 64, 9, { width, cut: 10 }));
+    await check(gpu, [...matrices, ...convolutions], MIXES);
+    Object.assign(TILES, usual[0]);
+    Object.assign(TILES_OF_TAPS, usual[1]);
   });
 
   test('only what is wanted is written', async () => {
