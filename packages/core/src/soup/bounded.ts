@@ -1,5 +1,5 @@
 /**
- * The averages of average-bounded.wgsl and average-tiles.wgsl: what they are told once, and what they are told anew for other
+ * The averages of sums that are known to be small: what their kernels are told once, and what they are told anew for other
  * weights. All places that lie in one chunk and go to one buffer, in one layout, are one dispatch (places.wgsl).
  */
 import { Usage } from '../gpu/flags.js';
@@ -62,7 +62,8 @@ export function createBounded(
       const at = entries[slot]! * LINE;
       words.set(kernel.shapeOf(places[slot]!), at + LINE);
       for (let tile = 0; tile < kernel.tiles(places[slot]!); tile++, run++) {
-        runWords.set([entries[slot]!, tile], run * WORDS_PER_RUN);
+        runWords[run * WORDS_PER_RUN] = entries[slot]!;
+        runWords[run * WORDS_PER_RUN + 1] = tile;
       }
     }
     const view = new DataView(packed, index * PARAMS_PITCH, PARAMS_PITCH);

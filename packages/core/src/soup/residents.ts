@@ -104,7 +104,11 @@ export async function createResidents(
       bytes: made.reduce((sum, { size }) => sum + size, 0),
       has: (target, { terms }) => {
         const here = byTarget.get(target)?.average.terms;
-        return here !== undefined && terms.every(({ info }) => here.some((term) => term.info === info));
+        return (
+          here !== undefined &&
+          terms.length <= here.length &&
+          terms.every(({ info }) => here.some((term) => term.info === info))
+        );
       },
       average,
       destroy,
