@@ -13,6 +13,7 @@
 //
 // Uses exact-sum.wgsl
 // Uses half-sum.wgsl
+// Uses pairs.wgsl
 // Uses weight-layout.wgsl
 //
 // One thread makes one word of y, or one sum. What is not finite: infinity, or NaN where signs differ or a NaN is among
@@ -42,13 +43,15 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let piece =
+    Piece(params.threads, params.rows, params.channels, params.taps, params.first, params.all_rows, 0);
   if (LAYOUT > 0) {
-    store_in_layout(id.x, id.y);
+    store_in_layout(piece, id.x, id.y);
     return;
   }
   let thread = id.y * groups.x * 64 + id.x;
   if (SUMS == 0) {
-    store_in_order(thread);
+    store_in_order(piece, thread);
   } else if (thread < params.threads) {
     store_sum(thread);
   }
@@ -74,12 +77,12 @@ fn average_pair(low: u32, high: u32) -> u32 {
       let pair = pair_at(x[entry], low, high);
       reach = max(reach, exponents_of(pair));
       signs = pair ^ select(0u, 0x80008000u, p < 0);
-      sums += steps_of(pair) * p;
+      sums = with_pair(sums, pair, vec2i(2 * p));
     }
     // The largest exponent tells whether a sum has overflowed.
     if (i32(max(reach.x, reach.y)) <= params.largest_exponent) {
-      let zeros = vec2u(signs, signs >> 16) & vec2u(select(0u, 0x8000u, params.keep_zero_sign > 0));
-      return rounded_halves(sums, zeros, params.q, params.scale);
+      let zeros = vec2u(0x8000, 0x80000000) & select(vec2u(0), vec2u(signs), sums == vec2i(0));
+      return rounded_pair(sums, params.q, params.scale) | select(0u, zeros.x | zeros.y, params.keep_zero_sign > 0);
     }
   }
   return average(low) | (average(select(low, high, has_high)) << 16);
@@ -96,6 +99,11 @@ fn store_sum(element: u32) {
   } else if (limbs[1] != select(0u, 0xffffffffu, limbs[0] >> 31 == 1)) {
     atomicMin(&trouble[1], params.piece);
   }
+}
+
+// The exponent fields of two halves.
+fn exponents_of(pair: u32) -> vec2u {
+  return vec2u(pair >> 10, pair >> 26) & vec2u(31);
 }
 
 // The f32 that a result's bits stand for: loading keeps what merging would have written.

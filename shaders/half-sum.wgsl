@@ -1,19 +1,35 @@
-// Sums of halves, rounded once: a part of average.wgsl and average-bounded.wgsl, whose x they read. A half is an integer
-// times 2^-24, so a sum of halves that fits an i32 is exact.
+// Sums of halves, rounded once. A half is an integer times 2^-24 (so many steps), so a sum of halves that fits an i32 is
+// exact. Sums here are doubled, Σ 2 p_i steps_i, so that the middle between two halves is a whole number of q.
+//
+// UNPACK says how halves become integers; soup/halves.ts lets a device prove the others before they are used:
+//   0  by integers, exact up to an exponent field of 21
+//   1  by floats: the bits of MIDDLE + n are MIDDLE's and n more, for |n| < 2^22: exact up to a field of 12, or |half| < 1/4
+//   2  by floats in two parts, of 2^12 steps and of one: exact up to a field of 24
+// What MIDDLE's bits add to a sum is taken off where it begins. Nothing here is rounded but by rounded_pair.
 
-// Two halves in a word: those of the elements `low` and `high` of the ingredient whose bytes begin at word `start`.
-fn pair_at(start: u32, low: u32, high: u32) -> u32 {
-  let pair = x[start + low / 2];
-  if (low % 2 == 0 && high == low + 1) {
-    return pair;
+const MIDDLE = 12582912.0; // 1.5 * 2^23
+const STEPS = 16777216.0; // in 1
+const COARSE = 4096.0; // of 2^12 steps, in 1
+
+// sums + p * pair, of the two halves in a word. `p` is twice the weight, and that times 2^12.
+fn with_pair(sums: vec2i, pair: u32, p: vec2i) -> vec2i {
+  if (UNPACK == 1) {
+    return sums + fine_bits(unpack2x16float(pair), vec2f(MIDDLE)) * p.x;
   }
-  return ((pair >> (low % 2 * 16)) & 0xffff) | ((x[start + high / 2] >> (high % 2 * 16)) << 16);
+  if (UNPACK == 2) {
+    let halves = unpack2x16float(pair);
+    let coarse = halves * COARSE + MIDDLE;
+    let rest = MIDDLE * (COARSE + 1) - coarse * COARSE;
+    return sums + bitcast<vec2i>(coarse) * p.y + fine_bits(halves, rest) * p.x;
+  }
+  return sums + steps_of(pair) * p.x;
 }
 
-// Their exponent fields, and what they are in units of 2^-24: exact up to an exponent of 21.
-fn exponents_of(pair: u32) -> vec2u {
-  return vec2u(pair >> 10, pair >> 26) & vec2u(31);
+fn fine_bits(halves: vec2f, middle: vec2f) -> vec2i {
+  return bitcast<vec2i>(halves * STEPS + middle);
 }
+
+// What two halves are in steps.
 fn steps_of(pair: u32) -> vec2i {
   let bits = vec2u(pair, pair >> 16) & vec2u(0x7fff);
   let shifts = max(bits >> vec2u(10), vec2u(1)) - 1;
@@ -22,25 +38,24 @@ fn steps_of(pair: u32) -> vec2i {
   return (sizes ^ signs) - signs;
 }
 
-// Two sums / q as halves, to nearest, ties to even; `zeros` are what sums of 0 are. |sum| is below 2^30 units, which is 64.
+// Two sums / 2q as halves, to nearest, ties to even. |sum| is below 2^31: 64 in steps, doubled.
 //
-// q is not divided by: `scale` is 2^-24 / q, so that an f32 product tells the half that is not above the quotient,
-// or, where it is off by a last place, a neighbour; whether to go one up is decided by integers, exactly.
-fn rounded_halves(sums: vec2i, zeros: vec2u, q: u32, scale: f32) -> u32 {
+// q is not divided by. `scale` is a little above 2^-10 / q, so that an f32 product tells the largest half that is not above
+// the quotient, or the next one where the quotient is just below that. Whether to go up is decided by integers: the sum
+// against the middle above that half, (2 kept + 1) q 2^shift. Below 2^-14 halves lie as closely as just above it, so the sum
+// of a small one is moved there and its half moved back. Of numbers of 2 and more, 2^1 being 1024 steps, the exponent field
+// modulo 32 is the shift.
+fn rounded_pair(sums: vec2i, q: u32, scale: f32) -> u32 {
   let sizes = vec2u(abs(sums));
-  let quotients = vec2f(sizes) * scale;
-  let bits = bitcast<vec2u>(quotients);
-  let is_small = bits < vec2u(0x38800000); // below 2^-14: a half that counts units
-  let units = vec2u(quotients * 16777216.0);
-  let kept = select(((bits >> vec2u(13)) & vec2u(0x3ff)) | vec2u(0x400), units, is_small);
-  let shifts = select((bits >> vec2u(23)) - 113, vec2u(0), is_small);
-  let ties = ((2 * kept + 1) * q) << shifts;
-  let is_odd = (kept & vec2u(1)) == vec2u(1);
-  let up = select(vec2u(0), vec2u(1), (2 * sizes > ties) | ((2 * sizes == ties) & is_odd));
-  let halves = select((bits >> vec2u(13)) - 0x1c000, kept, is_small) + up;
-  let signed = select(halves, halves | vec2u(0x8000), sums < vec2i(0));
-  let rounded = select(signed, zeros, sums == vec2i(0));
-  return rounded.x | (rounded.y << 16);
+  let is_small = sizes < vec2u(q << 11);
+  let moved = sizes + select(vec2u(0), vec2u(q << 11), is_small);
+  let bits = bitcast<vec2u>(vec2f(moved) * scale);
+  let halves = bits >> vec2u(13);
+  let middles = (((halves & vec2u(0x3ff)) | vec2u(0x400)) * (2 * q) + q) << ((bits >> vec2u(23)) & vec2u(31));
+  let is_up = bitcast<vec2i>(moved - middles + (halves & vec2u(1))) > vec2i(0);
+  let rounded = halves + select(vec2u(0), vec2u(1), is_up) - select(vec2u(0x1fc00), vec2u(0x20000), is_small);
+  let signs = vec2u(sums) & vec2u(0x80000000);
+  return (rounded.x | (signs.x >> 16)) | ((rounded.y << 16) | signs.y);
 }
 
 // The bits of the f32 that a half is.

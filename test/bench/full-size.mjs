@@ -2,9 +2,10 @@
  * Stable Diffusion 2.1 at its own size, with random weights: a step of the UNet, a decode, a large product, other weights of
  * four models, a picture. No files are needed but the pantry's tokenizer. Prints JSON, and with --profile where the time
  * goes, kernel by kernel. With --tune best the fastest tiles are searched for first, as `soup tune` does; --tune all prints
- * what every tiling took.
+ * what every tiling took; --variants averages other weights in other ways as well.
  *
- *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--tune best|all] [--no-matrix-units] [--precision f32|f16]
+ *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--tune best|all] [--variants] [--no-matrix-units]
+ *                                 [--precision f32|f16] [--runs N]
  */
 import { parseArgs } from 'node:util';
 import { adapterName } from '../../packages/cli/dist/gpu.js';
@@ -29,6 +30,7 @@ import { WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
 import { randomModel, randomSource } from './full-model.mjs';
+import { reblendUnets } from './reblend.mjs';
 import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
 
 const { values: options } = parseArgs({
@@ -39,12 +41,16 @@ const { values: options } = parseArgs({
     'no-matrix-units': { type: 'boolean', default: false },
     precision: { type: 'string', default: 'auto' },
     runs: { type: 'string', default: '20' },
+    variants: { type: 'boolean', default: false },
   },
 });
 
-async function randomWeights(/** @type {import('../../packages/core/dist/index.js').TensorSpec[]} */ tensors) {
+async function randomWeights(
+  /** @type {import('../../packages/core/dist/index.js').TensorSpec[]} */ tensors,
+  seed = 1,
+) {
   const { header, size } = encodeSafetensorsHeader(tensors, { format: 'pt' });
-  return openSafetensors(randomSource(header, size));
+  return openSafetensors(randomSource(header, size, seed));
 }
 
 /** A network with its weights on the GPU. */
@@ -237,6 +243,9 @@ if (wants('vae')) {
   };
   await measure('VAE decode 512 px', gpu, build, { latents: [1, 64, 64, 4] }, 2515e9);
 }
-if (wants('re-blend')) await reblend(gpu);
+if (wants('re-blend')) {
+  await reblendUnets(gpu, { runs: Number(options.runs), all: options.variants, weights: randomWeights });
+  await reblend(gpu);
+}
 if (wants('picture')) await picture(gpu);
 process.exit(0);

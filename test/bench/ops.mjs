@@ -167,7 +167,8 @@ function average(/** @type {number} */ ingredients, /** @type {number} */ bytesE
       file.set(header);
       file.set(new Uint8Array(numbers.buffer), header.length);
       const weights = await openSafetensors(bytesSource(file, 'in memory'));
-      const target = gpu.createBuffer(bytesEach, Usage.STORAGE, 'average');
+      const buffer = gpu.createBuffer(bytesEach, Usage.STORAGE, 'average');
+      const target = { buffer, offset: 0, size: bytesEach };
       const [allRows, channels] = shape;
       const average = averageOf(blendOf(Array(ingredients).fill(weights)), 'w');
       const rows = allRows / PIECES;
@@ -180,7 +181,7 @@ function average(/** @type {number} */ ingredients, /** @type {number} */ bytesE
           await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'averaging');
         },
         bytes: ingredients * bytesEach,
-        destroy: () => gpu.destroyBuffer(target),
+        destroy: () => gpu.destroyBuffer(buffer),
       };
     },
   };

@@ -23,6 +23,7 @@ import { encodeSafetensorsHeader } from '../../packages/core/src/checkpoint/safe
 import { readBuffer } from '../../packages/core/src/gpu/read-buffer.ts';
 import { gatherRows } from '../../packages/core/src/soup/gather.ts';
 import { createParameters } from '../../packages/core/src/soup/parameters.ts';
+import { exactHalf, stepsOf } from '../support/exact.ts';
 import { matrix, random, testGpu } from '../support/gpu.ts';
 
 type Float = 'F32' | 'F16' | 'BF16';
@@ -74,16 +75,6 @@ const round: Record<Float, (v: number) => number> = {
   F16: (v) => f16BitsToF32(f32ToF16Bits(v)),
   BF16: (v) => bf16BitsToF32(f32ToBf16Bits(v)),
 };
-
-/** sum / q, in steps of 2^-24, as a half: by whole numbers, which a double holds up to 2^53. */
-function halfOf(sum: number, q: number): number {
-  const size = Math.abs(sum);
-  const unit = 2 ** Math.max(0, Math.floor(Math.log2(size / q || 1)) - 10);
-  const rest = size % (q * unit);
-  const kept = (size - rest) / (q * unit);
-  const isUp = 2 * rest > q * unit || (2 * rest === q * unit && kept % 2 === 1);
-  return f32ToF16Bits(Math.sign(sum || 1) * (kept + (isUp ? 1 : 0)) * unit * 2 ** -24);
-}
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -156,8 +147,7 @@ describe('merging', () => {
     const file = (name: string, halves: Uint16Array) =>
       weights(name, [{ name: 'w', dtype: 'F16', shape: [finite.length], bytes: new Uint8Array(halves.buffer) }]);
     const blend = blendOf([await file('a', finite), await file('b', others)], [p, q]);
-    const steps = (bits: number) => f16BitsToF32(bits) * 2 ** 24;
-    const expected = finite.map((a, i) => halfOf(p * steps(a) + q * steps(others[i]!), p + q));
+    const expected = finite.map((a, i) => exactHalf(p * stepsOf(a) + q * stepsOf(others[i]!), p + q).bits);
     const actual = Uint16Array.from(await numbers(await merged(gpu, blend), 'w'), f32ToF16Bits);
     expect(actual.findIndex((bits, i) => bits !== expected[i])).toBe(-1);
   });

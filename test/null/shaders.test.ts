@@ -33,7 +33,18 @@ const averages: Variant[] = (
     [false, 2, false, 0],
   ] as const
 ).flatMap(([HALVES, RESULT, PACKED, SUMS]) =>
-  (SUMS > 0 ? [0] : [0, 1, 4, 32]).map((LAYOUT) => ({ constants: { HALVES, RESULT, PACKED, SUMS, LAYOUT } })),
+  (SUMS > 0 ? [0] : [0, 1, 4, 32]).map((LAYOUT) => ({
+    constants: { HALVES, RESULT, PACKED, SUMS, LAYOUT, UNPACK: 0 },
+  })),
+);
+
+/** How halves become integers, and how many ingredients are read at once. */
+const unpacked = [0, 1, 2].flatMap((UNPACK) => [1, 2, 3, 4, 8].map((AT_ONCE) => ({ UNPACK, AT_ONCE })));
+
+const tilesOfAverages = unpacked.flatMap((how) =>
+  [1, 4, 9].map((TAPS) => ({
+    constants: { ...how, TAPS, WORKGROUP, ROWS: TAPS === 1 ? 32 : 16, DEPTH: TAPS === 1 ? 2 : 3 },
+  })),
 );
 
 /** The variants that the ops ask for, for one storage type of activations. */
@@ -97,8 +108,11 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     ),
     average: averages,
     'average-bounded': [true, false].flatMap((PACKED) =>
-      [0, 1, 4, 32].map((LAYOUT) => ({ constants: { PACKED, LAYOUT } })),
+      [0, 1, 4, 32].flatMap((LAYOUT) => unpacked.map((how) => ({ constants: { ...how, PACKED, LAYOUT } }))),
     ),
+    'average-tiles': tilesOfAverages,
+    'average-fours': tilesOfAverages,
+    'prove-halves': [1, 2].map((UNPACK) => ({ constants: { UNPACK, LARGEST_FIELD: 12 } })),
     reach: [{}],
     cast: norm.map((types) => ({ types })),
     concat: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),

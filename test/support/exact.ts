@@ -1,4 +1,5 @@
 /** Averages in exact arithmetic, as slow and as plain as can be: the reference for average.wgsl. */
+import { f16BitsToF32, f32ToF16Bits } from '../../packages/core/src/checkpoint/dtype.ts';
 
 export type Half = 'F16' | 'BF16' | 'F32';
 
@@ -56,4 +57,18 @@ export function exactAverage(
   const isNegative = sum < 0n || (sum === 0n && isNegativeZero);
   const [m, e] = LAYOUT[result];
   return encode(sum < 0n ? -sum : sum, BigInt(q), result) + (isNegative ? 2 ** (m + e) : 0);
+}
+
+/** A half in steps of 2^-24. */
+export const stepsOf = (bits: number): number => f16BitsToF32(bits) * 2 ** 24;
+
+/** sum / q, in steps of 2^-24, as a half: by whole numbers, which a double holds up to 2^53. */
+export function exactHalf(sum: number, q: number): { readonly bits: number; readonly value: number } {
+  const size = Math.abs(sum);
+  const unit = 2 ** Math.max(0, Math.floor(Math.log2(size / q || 1)) - 10);
+  const rest = size % (q * unit);
+  const kept = (size - rest) / (q * unit);
+  const isUp = 2 * rest > q * unit || (2 * rest === q * unit && kept % 2 === 1);
+  const value = (sum < 0 ? -1 : 1) * (kept + (isUp ? 1 : 0)) * unit * 2 ** -24;
+  return { bits: f32ToF16Bits(value), value };
 }

@@ -23,6 +23,8 @@ export interface Storage {
   producer?: Node;
   /** Weights and inputs have their buffer from the start, activations get theirs from the plan. */
   buffer?: GPUBuffer;
+  /** Bytes of the buffer before it; weights share buffers. */
+  offset?: number;
   readonly label: string;
 }
 

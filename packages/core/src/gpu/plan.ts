@@ -270,7 +270,7 @@ function bindingOf(gpu: Gpu, x: Tensor, what: string): GPUBufferBinding {
       { failure: 'limit', label: what, size, limit },
     );
   }
-  return { buffer: x.storage.buffer!, size };
+  return { buffer: x.storage.buffer!, offset: x.storage.offset ?? 0, size };
 }
 
 /**

@@ -3,7 +3,8 @@ import type { Gpu } from '../gpu/gpu.js';
 import { spread } from '../gpu/graph.js';
 import { getPipeline, type Pipeline, packParams } from '../gpu/kernel.js';
 import type { Average, Term } from './blend.js';
-import { type Dispatch, FORMATS } from './staging.js';
+import { scaleOf } from './halves.js';
+import { type Dispatch, FORMATS, type Target } from './staging.js';
 
 /** Bytes between the parameters of one dispatch and the next. */
 export const PARAMS_PITCH = 256;
@@ -18,9 +19,10 @@ export interface AverageBuffers {
   readonly input: GPUBuffer;
   /** Of average.wgsl. */
   readonly trouble?: GPUBuffer;
-  /** Of average-bounded.wgsl. */
+  /** Of averages of small sums: places.wgsl. */
   readonly table?: GPUBuffer;
-  readonly output?: GPUBuffer;
+  readonly runs?: GPUBuffer;
+  readonly output?: GPUBufferBinding;
 }
 
 /** What a dispatch runs. It stays so, whatever the terms weigh. */
@@ -30,25 +32,28 @@ export interface AverageKernel {
   readonly workgroups: readonly [number, number];
 }
 
-/** And what that is bound to. */
-export interface BoundAverage extends AverageKernel {
+/** One that is ready to be encoded. */
+export interface Bound {
+  readonly pipeline: Pipeline;
   readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number];
 }
 
 /** What is bound when the parameters of a dispatch lie in slot `slot`. */
 export function bindAverage(
   gpu: Gpu,
   { layout, source }: Pipeline,
-  { params, input, trouble, table, output }: AverageBuffers,
+  { params, input, trouble, table, runs, output }: AverageBuffers,
   slot: number,
-  target?: GPUBuffer,
+  target?: Target,
 ): GPUBindGroup {
   const resources: Record<string, Partial<GPUBufferBinding>> = {
     params: { buffer: params, offset: slot * PARAMS_PITCH, size: PARAMS_PITCH },
     x: { buffer: input },
     trouble: { buffer: trouble },
     table: { buffer: table },
-    y: { buffer: target ?? output },
+    runs: { buffer: runs },
+    y: target ?? output!,
   };
   const entries = source.bindings.map(({ name }, binding) => ({
     binding,
@@ -67,8 +72,7 @@ export function packAverage(
   packParams(pipeline.source, { ...paramsOf(dispatch), threads, piece: index }, view);
 }
 
-/** With `isBounded` the caller knows that largestExponent is not passed: average-bounded.wgsl. */
-export function averageKernel(gpu: Gpu, { pieces, elements }: Dispatch, isBounded = false): AverageKernel {
+export function averageKernel(gpu: Gpu, { pieces, elements }: Dispatch): AverageKernel {
   const { average, packed, width, rows, channels, sums = 0 } = pieces[0]!;
   const isSum = average.terms.some(({ info }) => info.dtype === 'I32' || info.dtype === 'I64');
   const constants = {
@@ -77,10 +81,9 @@ export function averageKernel(gpu: Gpu, { pieces, elements }: Dispatch, isBounde
     PACKED: packed,
     SUMS: sums,
     LAYOUT: width,
+    UNPACK: 0, // by integers: exact on every device
   };
-  const pipeline = isBounded
-    ? getPipeline(gpu, 'average-bounded', { constants: { PACKED: packed, LAYOUT: width } })
-    : getPipeline(gpu, 'average', { constants });
+  const pipeline = getPipeline(gpu, 'average', { constants });
   if (width > 0) {
     const threads = packed ? (rows * width) / 2 : rows * width;
     return { pipeline, threads, workgroups: [Math.ceil(threads / 64), channels / width] };
@@ -103,7 +106,7 @@ function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
     table,
     ingredients: average.terms.length,
     q: average.q,
-    scale: 2 ** -24 / average.q,
+    scale: scaleOf(average.q),
     largest_exponent: largestExponent(average.terms),
     first,
     all_rows: allRows,

@@ -176,7 +176,7 @@ function submit(gpu: Gpu, ring: Ring, slot: Slot, batch: Batch): void {
     const kernel = averageKernel(gpu, dispatch);
     packAverage(kernel, dispatch, { index: i, slot: i, packed });
     pass.setPipeline(kernel.pipeline.pipeline);
-    pass.setBindGroup(0, bindAverage(gpu, kernel.pipeline, ring, i, target));
+    pass.setBindGroup(0, bindAverage(gpu, kernel.pipeline, { ...ring, output: { buffer: output } }, i, target));
     pass.dispatchWorkgroups(...kernel.workgroups);
   });
   pass.end();

@@ -58,27 +58,26 @@ export interface Average {
 
 export function averageOf(blend: Blend, key: string): Average {
   const mix = blend.mix(key);
-  const infos = blend.ingredients.map(({ tensors }) => tensors.get(key)!);
-  const all = infos.map((info, i) => ({ info, p: mix.p[i]! }));
+  const all = blend.ingredients.map(({ tensors }, i): Term => ({ info: tensors.get(key)!, p: mix.p[i]! }));
+  const result = resultType(blend, all);
   if (blend.sum) all.push({ info: blend.sum.weights.tensors.get(key)!, p: blend.sum.p });
-  const weighing = all.filter(({ p }) => p !== 0);
+  const weighing = all.every(({ p }) => p !== 0) ? all : all.filter(({ p }) => p !== 0);
   const isEqual = blend.isEqual?.(key) ?? false;
-  const isCopy = !blend.sum && isAffine(mix) && (weighing.length === 1 || isEqual);
-  const common = {
-    result: resultType(blend, infos),
-    allowNonFinite: blend.allowNonFinite ?? false,
-    keepZeroSign: all.length === 1,
-  };
+  const isCopy = !blend.sum && (weighing.length === 1 || isEqual) && isAffine(mix);
+  const allowNonFinite = blend.allowNonFinite ?? false;
+  const keepZeroSign = all.length === 1;
   // Where all are equal the first serves, whatever it weighs: other weights then change nothing.
-  if (isCopy) return { ...common, terms: [{ info: (isEqual ? all : weighing)[0]!.info, p: 1 }], q: 1 };
-  return { ...common, terms: weighing.length > 0 ? weighing : all.slice(0, 1), q: mix.q };
+  const copied = [{ info: (isEqual ? all : weighing)[0]?.info ?? all[0]!.info, p: 1 }];
+  const terms = isCopy ? copied : weighing.length > 0 ? weighing : all.slice(0, 1);
+  return { terms, q: isCopy ? 1 : mix.q, result, allowNonFinite, keepZeroSign };
 }
 
 /** The order of ingredients must not matter, so the type is not just that of the first. F64 is read as F32. */
-function resultType({ dtype }: Blend, infos: readonly TensorInfo[]): ResultType {
+function resultType({ dtype }: Blend, [first, ...others]: readonly Term[]): ResultType {
   if (dtype) return dtype;
-  const types = new Set(infos.map((info) => (info.dtype === 'F16' || info.dtype === 'BF16' ? info.dtype : 'F32')));
-  return types.size === 1 ? [...types][0]! : 'F32';
+  const type = first!.info.dtype;
+  const isShared = (type === 'F16' || type === 'BF16') && others.every(({ info }) => info.dtype === type);
+  return isShared ? type : 'F32';
 }
 
 /** Refuses ingredients that cannot be averaged, naming the first difference: a key, a shape, a kind of number. */

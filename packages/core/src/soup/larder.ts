@@ -2,15 +2,15 @@
 import type { Gpu } from '../gpu/gpu.js';
 import type { Average } from './blend.js';
 import { createResidents, type Residents, type ResidentsOptions } from './residents.js';
-import type { Piece } from './staging.js';
+import type { Piece, Target } from './staging.js';
 
 export interface Larder {
   /** Held on the device now. */
   readonly bytes: number;
   /** Keeps what `pieces` are made of, unless that was done, or there was no room for it, before. */
   stock(pieces: () => readonly Piece[], options?: ResidentsOptions): Promise<void>;
-  has(target: GPUBuffer, average: Average): boolean;
-  average(averageFor: (target: GPUBuffer) => Average | undefined): Promise<void>;
+  has(target: Target, average: Average): boolean;
+  average(averageFor: (target: Target) => Average | undefined): Promise<void>;
   destroy(): void;
 }
 

@@ -5,15 +5,16 @@
  */
 
 import { CheckpointError, IncompatibleError } from '../errors.js';
-import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { show, type Tensor } from '../gpu/graph.js';
+import { type Storage, show, type Tensor } from '../gpu/graph.js';
 import { storageBytes } from '../gpu/recording.js';
 import { type Matrix, WIDEST_TILE } from '../ops/weights.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
 import { type Average, averageOf, type Blend, checkBlend, isFloat } from './blend.js';
 import { createLarder, type Larder } from './larder.js';
-import { type Piece, pieceBytes, stagedBytes } from './staging.js';
+import { createPages } from './pages.js';
+import { residentBytes } from './residents.js';
+import { type Piece, pieceBytes, stagedBytes, type Target } from './staging.js';
 
 /** A place in the checkpoint: `w.at('down_blocks', 0).at('conv1').matrix(...)`. */
 export interface WeightScope {
@@ -42,7 +43,7 @@ export interface Parameters {
   readonly bytes: number;
   /** Bytes of ingredients that are kept there besides. */
   readonly residentBytes: number;
-  /** Refuses tensors that nothing has asked for, unless they are known to be without effect. */
+  /** All have been asked for: gives them memory. Refuses tensors that nobody did, unless known to be without effect. */
   refuseUnused(isIgnorable?: (key: string) => boolean): void;
   load(blend: Blend, options?: LoadOptions): Promise<void>;
   destroy(): void;
@@ -55,7 +56,10 @@ interface Parameter {
   readonly taps: number;
   readonly width: 0 | 1 | 4 | 32;
   readonly packed: boolean;
-  readonly buffer: GPUBuffer;
+  readonly storage: Storage;
+  readonly bytes: number;
+  /** Where it lies, once all parameters are known. */
+  target?: Target;
 }
 
 /** `prefix` is put before every path, for files that keep several models. */
@@ -65,7 +69,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   const parameters: Parameter[] = [];
   const held = new Map<Parameter, Average>();
   const larder = createLarder(gpu);
-  let bytes = 0;
+  const buffers: GPUBuffer[] = [];
 
   function find(key: string, accepted: readonly (readonly number[])[]): void {
     const info = weights.tensors.get(key);
@@ -90,14 +94,28 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     }
   }
 
-  function keep(parameter: Omit<Parameter, 'buffer'>): Tensor {
+  function keep(parameter: Omit<Parameter, 'storage' | 'bytes'>): Tensor {
     const { key, rows, channels, taps, width, packed } = parameter;
-    const elements = rows * channels * taps;
-    const size = storageBytes(packed ? 'f16' : 'f32', elements) + (width === 32 ? WIDEST_TILE * width * 2 : 0);
-    const buffer = gpu.createBuffer(size, Usage.STORAGE | Usage.COPY_SRC, key);
-    bytes += size;
-    parameters.push({ ...parameter, buffer });
-    return { shape: [rows, channels * taps], storage: { type: packed ? 'f16' : 'f32', elements, buffer, label: key } };
+    const storage: Storage = { type: packed ? 'f16' : 'f32', elements: rows * channels * taps, label: key };
+    const bytes = storageBytes(storage.type, storage.elements) + (width === 32 ? WIDEST_TILE * width * 2 : 0);
+    const { name } = weights.tensors.get(key)!; // the very string of the file, by which maps find it twice as fast
+    parameters.push({ ...parameter, key: name === key ? name : key, storage, bytes });
+    return { shape: [rows, channels * taps], storage };
+  }
+
+  /** Gives memory to what has been asked for since it was called before. */
+  function place(): void {
+    const fresh = parameters.filter(({ target }) => !target);
+    if (fresh.length === 0) return;
+    const kindOf = ({ width, taps, packed }: Parameter) => `${width} ${taps} ${packed}`;
+    const wanted = fresh.map((parameter) => ({ ...parameter, kind: kindOf(parameter) }));
+    const pages = createPages(gpu, wanted);
+    buffers.push(...pages.buffers);
+    for (const [i, parameter] of fresh.entries()) {
+      const { buffer, offset } = pages.targets[i]!;
+      parameter.target = pages.targets[i]!;
+      Object.assign(parameter.storage, { buffer, offset });
+    }
   }
 
   function scope(path: string): WeightScope {
@@ -139,12 +157,12 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   return {
     scope: scope(''),
     get bytes() {
-      return bytes;
+      return buffers.reduce((sum, { size }) => sum + size, 0);
     },
     refuseUnused(isIgnorable = () => false) {
       const used = new Set(parameters.map(({ key }) => key));
       const unused = [...weights.tensors.keys()].filter((key) => !used.has(key) && !isIgnorable(key));
-      if (unused.length === 0) return;
+      if (unused.length === 0) return place();
       throw new IncompatibleError(
         `${weights.name} has ${unused.length} tensors that its config does not account for; the first is "${unused[0]}". ` +
           'This is another architecture than the config says, or an adapter that has to be merged first.',
@@ -154,10 +172,13 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     get residentBytes() {
       return larder.bytes;
     },
-    load: (from, options) => load(gpu, { parameters, held, larder }, from, options),
+    load(from, options) {
+      place();
+      return load(gpu, { parameters, held, larder }, from, options);
+    },
     destroy() {
       larder.destroy();
-      for (const { buffer } of parameters) gpu.destroyBuffer(buffer);
+      for (const buffer of buffers) gpu.destroyBuffer(buffer);
     },
   };
 }
@@ -179,14 +200,15 @@ async function load(
   const wanted = new Map(parameters.map((parameter) => [parameter, averageOf(blend, parameter.key)]));
   const changed = parameters.filter((parameter) => !isSame(held.get(parameter), wanted.get(parameter)!));
   for (const parameter of changed) held.delete(parameter); // until it is there, in case that this is broken off
-  changed.sort((a, b) => position(blend, a) - position(blend, b));
-  const all = () => parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key)));
+  const all = () =>
+    parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key), residentBytes(gpu)));
   if (options.residents) await larder.stock(all, { signal, onProgress });
-  const kept = changed.filter((parameter) => larder.has(parameter.buffer, wanted.get(parameter)!));
-  const averages = new Map(kept.map((parameter) => [parameter.buffer, wanted.get(parameter)!]));
+  const kept = changed.filter((parameter) => larder.has(parameter.target!, wanted.get(parameter)!));
+  const averages = new Map(kept.map((parameter) => [parameter.target!, wanted.get(parameter)!]));
   if (kept.length > 0) await larder.average((target) => averages.get(target));
-  const toRead = changed.filter(({ buffer }) => !averages.has(buffer));
-  const pieces = toRead.flatMap((parameter) => cut(parameter, wanted.get(parameter)!));
+  const toRead = changed.filter(({ target }) => !averages.has(target!));
+  toRead.sort((a, b) => position(blend, a) - position(blend, b));
+  const pieces = toRead.flatMap((parameter) => cut(parameter, wanted.get(parameter)!, STAGING_BYTES));
   const total = pieces.reduce((sum, piece) => sum + pieceBytes(piece), 0);
   let done = 0;
   for await (const { pieces: averaged } of averagePieces(gpu, pieces, { signal })) {
@@ -213,16 +235,16 @@ function isSame(a: Average | undefined, b: Average): boolean {
 
 const position = (blend: Blend, { key }: Parameter): number => blend.ingredients[0]!.tensors.get(key)?.offset ?? 0;
 
-/** Pieces of a parameter that fit staging memory, whole rows each; an even number of them, so that words are whole. */
-function cut(parameter: Parameter, planned: Average): Piece[] {
-  const { rows, channels, taps, width, packed, buffer } = parameter;
+/** Pieces of a parameter that fit so much memory, whole rows each; an even number of them, so that words are whole. */
+function cut(parameter: Parameter, planned: Average, bytes: number): Piece[] {
+  const { rows, channels, taps, width, packed, target } = parameter;
   const average = packed ? { ...planned, result: 'F16' as const } : planned; // another blend may be of another type
   const rowBytes = average.terms.reduce((sum, { info }) => sum + channels * taps * stagedBytes(info), 0);
-  const most = Math.max(2, Math.floor((STAGING_BYTES - 4096) / rowBytes / 2) * 2);
+  const most = Math.max(2, Math.floor((bytes - 4096) / rowBytes / 2) * 2);
   const pieces: Piece[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
     const taken = Math.min(most, rows - firstRow);
-    pieces.push({ average, firstRow, rows: taken, allRows: rows, channels, taps, target: buffer, width, packed });
+    pieces.push({ average, firstRow, rows: taken, allRows: rows, channels, taps, target, width, packed });
   }
   return pieces;
 }

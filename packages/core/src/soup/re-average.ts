@@ -6,8 +6,9 @@
 import { MapMode, Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import {
+  type AverageKernel,
   averageKernel,
-  type BoundAverage,
+  type Bound,
   bindAverage,
   isOfHalves,
   NO_TROUBLE,
@@ -18,32 +19,36 @@ import {
 import { refuse } from './averager.js';
 import type { Average } from './blend.js';
 import { createBounded } from './bounded.js';
+import type { Unpack } from './halves.js';
 import type { Place } from './reach.js';
-import { type Dispatch, dispatchOf, fillTable } from './staging.js';
+import { type Dispatch, dispatchOf, fillTable, type Target } from './staging.js';
 
 /** One whose sums may be large. */
 interface Checked {
   readonly place: Place;
   readonly slot: number;
   readonly dispatch: Dispatch;
-  readonly bound: BoundAverage;
+  readonly bound: Bound & AverageKernel;
 }
 
 type Make = (bytes: number, usage: GPUBufferUsageFlags, label: string) => GPUBuffer;
 
-/** `reaches`: by place, the largest exponent field of its halves. Gives what averages every target that it is given. */
+/**
+ * `reaches`: by place, the largest exponent field of its halves; `forms`: how the device makes integers of them. Gives what
+ * averages every target that it is given.
+ */
 export function createReaverage(
   gpu: Gpu,
   places: readonly Place[],
-  reaches: readonly number[],
+  known: { readonly reaches: readonly number[]; readonly forms: readonly Unpack[] },
   make: Make,
-): (averageFor: (target: GPUBuffer) => Average | undefined) => Promise<void> {
+): (averageFor: (target: Target) => Average | undefined) => Promise<void> {
   const { queue } = gpu.device;
-  const bounded = createBounded(gpu, places, reaches, make);
+  const bounded = createBounded(gpu, places, known, make);
   const checked = createChecked(gpu, places, make);
-  let ready: { readonly of: readonly BoundAverage[]; readonly commands: GPUCommandBuffer } | undefined;
+  let ready: { readonly of: readonly Bound[]; readonly commands: GPUCommandBuffer } | undefined;
 
-  function encode(all: readonly BoundAverage[]): GPUCommandBuffer {
+  function encode(all: readonly Bound[]): GPUCommandBuffer {
     const encoder = gpu.device.createCommandEncoder({ label: 'average' });
     const pass = encoder.beginComputePass({ label: 'average' });
     for (const { pipeline, group, workgroups } of all) {
@@ -57,19 +62,17 @@ export function createReaverage(
   }
 
   return async (averageFor) => {
-    const of: BoundAverage[] = [];
     const others: Checked[] = [];
     for (const [slot, place] of places.entries()) {
       const wanted = averageFor(place.piece.target!);
       if (!wanted) continue;
       const average = place.piece.packed ? { ...wanted, result: 'F16' as const } : wanted;
       const starts = startsOf(place, average);
-      const small = isOfHalves(average) ? bounded.add(slot, average, starts) : undefined;
-      if (small) of.push(small);
-      else others.push(checked.add(place, slot, average, starts));
+      if (!isOfHalves(average) || !bounded.add(slot, average, starts)) {
+        others.push(checked.add(place, slot, average, starts));
+      }
     }
-    of.push(...others.map(({ bound }) => bound));
-    bounded.write();
+    const of = [...bounded.finish(), ...others.map(({ bound }) => bound)];
     checked.write(others);
     const isReady = ready?.of.length === of.length && of.every((one, i) => one === ready!.of[i]);
     queue.submit([isReady ? ready!.commands : encode(of)]);
@@ -88,7 +91,7 @@ function createChecked(gpu: Gpu, places: readonly Place[], make: Make) {
   const readback = make(TROUBLE_BYTES, MAP_READ | COPY_DST, 'averaging trouble, back');
   const packed = new ArrayBuffer(params.size);
   /** Made once: creating bind groups by the hundreds takes longer than the averages. */
-  const made = places.map(() => new Map<string, BoundAverage>());
+  const made = places.map(() => new Map<string, Checked['bound']>());
   return {
     add(place: Place, slot: number, average: Average, starts: readonly number[]): Checked {
       const { piece, chunk } = place;

@@ -9,17 +9,18 @@ import type { Gpu } from '../gpu/gpu.js';
 import { PARAMS_PITCH } from './average-pass.js';
 import { batchesOf } from './averager.js';
 import type { Average } from './blend.js';
+import { proveHalves } from './halves.js';
 import { createReaverage } from './re-average.js';
 import { createReach, type Place } from './reach.js';
-import { align4, fillNumbers, layOut, type Piece } from './staging.js';
+import { align4, elementsOf, fillNumbers, layOut, type Piece, type Target } from './staging.js';
 
 export interface Residents {
   /** Held on the device. */
   readonly bytes: number;
   /** Whether all terms of a target's average are here. */
-  has(target: GPUBuffer, average: Average): boolean;
+  has(target: Target, average: Average): boolean;
   /** Fills every target that `averageFor` has an average for; that must be here. */
-  average(averageFor: (target: GPUBuffer) => Average | undefined): Promise<void>;
+  average(averageFor: (target: Target) => Average | undefined): Promise<void>;
   destroy(): void;
 }
 
@@ -33,9 +34,15 @@ export interface ResidentsOptions {
 const MOST_BYTES = 8 * 2 ** 30;
 
 /** Bytes of one buffer: two of them are in the host's memory for a moment. */
-const CHUNK_BYTES = 64 * 2 ** 20;
-/** About what a piece needs besides its ingredients: parameters of two kernels, a table. */
-const SMALL_BYTES = 2 * PARAMS_PITCH + 64;
+const CHUNK_BYTES = 128 * 2 ** 20;
+/** Numbers begin at whole lines of memory. */
+const ALIGNMENT = 256;
+/** About what a piece needs besides its ingredients: parameters and tables, and of runs 8 bytes to 128 numbers at most. */
+const smallBytes = (piece: Piece): number => PARAMS_PITCH + 512 + elementsOf(piece) / 16;
+
+/** What pieces of one buffer may take, of all ingredients, with their table. */
+export const residentBytes = ({ device }: Gpu): number =>
+  Math.min(CHUNK_BYTES, device.limits.maxStorageBufferBindingSize) - ALIGNMENT;
 
 /**
  * Pieces have targets, and all terms that their averages may ever have. Undefined when the budget, or the device, has no
@@ -46,10 +53,11 @@ export async function createResidents(
   pieces: readonly Piece[],
   { signal, onProgress }: ResidentsOptions = {},
 ): Promise<Residents | undefined> {
-  const limit = Math.min(CHUNK_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
-  const batches = batchesOf(pieces, limit).map((batch) => ({ batch: layOut(batch), pieces: batch }));
+  const batches = chunksOf(gpu, pieces).map((batch) => ({ batch: layOut(batch, ALIGNMENT), pieces: batch }));
   const total = batches.reduce((sum, { batch }) => sum + batch.bytes, 0);
-  const bytes = batches.reduce((sum, { batch }) => sum + align4(batch.bytes), 0) + pieces.length * SMALL_BYTES;
+  const bytes =
+    batches.reduce((sum, { batch }) => sum + align4(batch.bytes), 0) +
+    pieces.reduce((sum, piece) => sum + smallBytes(piece), 0);
   // What is only an offer of others, residents among them, is left to them.
   if (bytes > Math.min(gpu.memory.budget - gpu.memory.used, MOST_BYTES)) return undefined;
 
@@ -91,12 +99,16 @@ export async function createResidents(
     await copied;
     const reaches = await reach.read();
     const byTarget = new Map(pieces.map((piece) => [piece.target!, piece]));
-    const average = createReaverage(gpu, places, reaches, make);
+    const average = createReaverage(gpu, places, { reaches, forms: await proveHalves(gpu) }, make);
     return {
       bytes: made.reduce((sum, { size }) => sum + size, 0),
       has: (target, { terms }) => {
         const here = byTarget.get(target)?.average.terms;
-        return here !== undefined && terms.every(({ info }) => here.some((term) => term.info === info));
+        return (
+          here !== undefined &&
+          terms.length <= here.length &&
+          terms.every(({ info }) => here.some((term) => term.info === info))
+        );
       },
       average,
       destroy,
@@ -105,6 +117,16 @@ export async function createResidents(
     destroy();
     throw error;
   }
+}
+
+/** What lies in one buffer: pieces that go to one, since these are averaged in one dispatch. */
+function chunksOf(gpu: Gpu, pieces: readonly Piece[]): Piece[][] {
+  const buffers = new Map<GPUBuffer, Piece[]>();
+  for (const piece of pieces) {
+    const { buffer } = piece.target!;
+    if (!buffers.get(buffer)?.push(piece)) buffers.set(buffer, [piece]);
+  }
+  return [...buffers.values()].flatMap((own) => batchesOf(own, residentBytes(gpu)));
 }
 
 /** Undefined when the device is out of memory, which nobody else is told. */

@@ -7,6 +7,13 @@ import type { TensorInfo } from '../checkpoint/weights.js';
 import { CheckpointError } from '../errors.js';
 import type { Average } from './blend.js';
 
+/** Memory for one tensor, which may lie among others in a buffer. */
+export interface Target {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** A run of whole rows of one tensor, in every ingredient, and where the average goes. */
 export interface Piece {
   readonly average: Average;
@@ -17,7 +24,7 @@ export interface Piece {
   readonly channels: number;
   readonly taps: number;
   /** Where the result goes; without one it is handed out as bytes. */
-  readonly target?: GPUBuffer;
+  readonly target?: Target;
   /** 0: the file's order; else the order of a Matrix of that width. */
   readonly width: 0 | 1 | 4 | 32;
   /** Two 16-bit numbers in a word, instead of one f32. */
@@ -86,9 +93,10 @@ export interface Batch {
   readonly outputBytes: number;
 }
 
-/** Lays out pieces that fit. */
-export function layOut(pieces: readonly Piece[]): Batch {
-  const tableBytes = pieces.reduce((sum, { average }) => sum + average.terms.length * WORDS_PER_ENTRY * 4, 0);
+/** Lays out pieces that fit; the numbers begin at a multiple of `alignment` bytes. */
+export function layOut(pieces: readonly Piece[], alignment = 4): Batch {
+  const entryBytes = pieces.reduce((sum, { average }) => sum + average.terms.length * WORDS_PER_ENTRY * 4, 0);
+  const tableBytes = Math.ceil(entryBytes / alignment) * alignment;
   const starts: number[][] = pieces.map(() => []);
   const reads: Read[] = [];
   let at = tableBytes;
