@@ -110,72 +110,41 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
     workgroupBarrier();
   }
 
-  // Matrices have no elements that could be named: strips of 16 rows go through workgroup memory. What is to be added to
-  // them is on its way meanwhile.
+  // Matrices have no elements that could be named: strips of 16 rows go through workgroup memory.
   let strip = subgroup * STRIP;
   @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
       subgroupMatrixStore<row_major>(&panel, strip + j % STRIP_BLOCKS * 4, sum#i#j, STRIP_PITCH);
       if (j % STRIP_BLOCKS == STRIP_BLOCKS - 1 || j == COLUMN_BLOCKS - 1) {
-        let vectors = (j % STRIP_BLOCKS + 1) * RESULTS / WIDTH;
-        let from_row = first_row + group_row + i * 16;
-        let from_column = first_column + (group_column / 16 + j - j % STRIP_BLOCKS) * RESULTS;
-        @unroll for (var n = 0u; n < STORES; n++) {
-          let place#n = place_of(lane + n * 32, vectors, from_row, from_column, group.z);
-          let residual#n = residual_at(place#n);
-        }
+        let row = first_row + group_row + i * 16;
+        let column = first_column + (group_column / 16 + j - j % STRIP_BLOCKS) * RESULTS;
         workgroupBarrier();
-        @unroll for (var n = 0u; n < STORES; n++) {
-          if (place#n.is_there) {
-            y[place#n.at] = to_y_vec(result_of(strip, place#n, residual#n));
-          }
-        }
+        store_strip(strip, lane, (j % STRIP_BLOCKS + 1) * RESULTS / WIDTH, row, column, group.z);
         workgroupBarrier();
       }
     }
   }
 }
 
-// Of a vector of results: where in its strip it is, where in y, and in the vectors of that.
-struct Place {
-  is_there: bool,
-  strip_row: u32,
-  strip_column: u32,
-  row: u32,
-  column: u32,
-  at: u32,
-}
-
-// The n-th vector of a strip of 16 rows of `vectors` that begins at (first_row, first_column).
-fn place_of(n: u32, vectors: u32, first_row: u32, first_column: u32, split: u32) -> Place {
-  let strip_row = n / vectors;
-  let strip_column = n % vectors * WIDTH;
-  let row = first_row + strip_row;
-  let column = first_column + strip_column;
-  let is_there = strip_row < 16 && row < params.rows && column < results();
-  let at = ((split * params.rows + row) * results() + column) / WIDTH;
-  return Place(is_there, strip_row, strip_column, row, column, at);
-}
-
-fn residual_at(place: Place) -> Vec {
-  if (params.has_residual != 0 && place.is_there) {
-    return Vec(residual[place.at]);
+// 16 rows of `vectors` of sums to y, from (first_row, first_column) on.
+fn store_strip(strip: u32, lane: u32, vectors: u32, first_row: u32, first_column: u32, split: u32) {
+  for (var at = lane; at < 16 * vectors; at += 32) {
+    let strip_row = at / vectors;
+    let strip_column = at % vectors * WIDTH;
+    let row = first_row + strip_row;
+    let column = first_column + strip_column;
+    if (row < params.rows && column < results()) {
+      let y_at = ((split * params.rows + row) * results() + column) / WIDTH;
+      if (GATED) {
+        let sum_at = strip_column / 8 * 16 + strip_column % 8;
+        let value = with_bias(sum_of(strip, strip_row, sum_at), column);
+        let gate = with_bias(sum_of(strip, strip_row, sum_at + 8), column + results());
+        y[y_at] = to_y_vec(value * activate_vec(GELU, gate));
+      } else {
+        y[y_at] = to_y_vec(finish(sum_of(strip, strip_row, strip_column), column, row, y_at));
+      }
+    }
   }
-  return Vec(0);
-}
-
-fn result_of(strip: u32, place: Place, residual: Vec) -> Vec {
-  if (GATED) {
-    let sum_at = place.strip_column / 8 * 16 + place.strip_column % 8;
-    let value = with_bias(sum_of(strip, place.strip_row, sum_at), place.column);
-    let gate = with_bias(sum_of(strip, place.strip_row, sum_at + 8), place.column + results());
-    return value * activate_vec(GELU, gate);
-  }
-  var value = with_bias(sum_of(strip, place.strip_row, place.strip_column), place.column);
-  if (params.has_shift != 0) {
-    value += Vec(shift[(place.row / params.rows_per_image * params.columns + place.column) / WIDTH]);
-  }
-  return activate_vec(ACTIVATION, value) + residual;
 }
 
 // Where the panel's row begins.
@@ -218,4 +187,16 @@ fn with_bias(sum: Vec, column: u32) -> Vec {
     return sum + Vec(bias[column / WIDTH]);
   }
   return sum;
+}
+
+fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
+  var value = with_bias(sum, column);
+  if (params.has_shift != 0) {
+    value += Vec(shift[(row / params.rows_per_image * params.columns + column) / WIDTH]);
+  }
+  value = activate_vec(ACTIVATION, value);
+  if (params.has_residual != 0) {
+    value += Vec(residual[at]);
+  }
+  return value;
 }

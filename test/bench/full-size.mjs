@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { adapterName } from '../../packages/cli/dist/gpu.js';
 import { openGpu } from '../../packages/cli/dist/index.js';
 import { Usage } from '../../packages/core/dist/gpu/flags.js';
-import { createPlan } from '../../packages/core/dist/gpu/plan.js';
+import { compile, createPlan } from '../../packages/core/dist/gpu/plan.js';
 import { record } from '../../packages/core/dist/gpu/recording.js';
 import { productName } from '../../packages/core/dist/gpu/tuning.js';
 import {
@@ -69,7 +69,9 @@ async function network(gpu, build, shapes) {
     }),
   );
   if (options.tune) await tune(gpu, () => createPlan(gpu, record(gpu, shapes, forward), 'benchmark'), inputs);
-  const plan = createPlan(gpu, record(gpu, shapes, forward), 'benchmark');
+  const recording = record(gpu, shapes, forward);
+  await compile(gpu, recording);
+  const plan = createPlan(gpu, recording, 'benchmark');
   return { plan, inputs, parameters, loadMs };
 }
 

@@ -5,7 +5,7 @@ import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
 import { tensorConstants } from '../../packages/core/src/ops/attention.ts';
-import { storesOf, tileConstants } from '../../packages/core/src/ops/tensor.ts';
+import { tileConstants } from '../../packages/core/src/ops/tensor.ts';
 import { nullGpu } from '../support/gpu.ts';
 
 const WORKGROUP = 64;
@@ -68,15 +68,12 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   ] as const;
   const norm = mixes(['x', 'y'], elem);
   // Tiles small enough for the null backend's workgroup memory; its subgroups are as large as the workgroup.
-  const tile = { rows: 32, columns: 64, rowGroups: 2, columnGroups: 2, depth: 32 as const };
+  const tile = { rows: 32, columns: 64, rowGroups: 2, columnGroups: 2 };
   const tiles = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
       ([32, 64] as const).map((depth) => ({
         ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4, matrixUnits: true },
-        constants: {
-          ...tileConstants({ ...tile, depth }),
-          ...{ STORES: storesOf(tile, width as 1 | 4, depth === 32), ACTIVATION: 1, GATED: depth === 32 },
-        },
+        constants: { ...tileConstants({ ...tile, depth }), ACTIVATION: 1, GATED: depth === 32 },
       })),
     ),
   );

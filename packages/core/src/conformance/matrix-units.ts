@@ -7,8 +7,8 @@ import { bytesSource } from '../checkpoint/source.js';
 import { type Gpu, type MatrixUnits, withTier } from '../gpu/gpu.js';
 import { cast, type Tensor } from '../gpu/graph.js';
 import { kernelSource } from '../gpu/kernel.js';
-import { createPlan } from '../gpu/plan.js';
-import { record } from '../gpu/recording.js';
+import { compile, createPlan } from '../gpu/plan.js';
+import { type Recording, record } from '../gpu/recording.js';
 import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
 import { add, addPerImage, geglu, silu } from '../ops/elementwise.js';
@@ -153,40 +153,67 @@ async function weightsOf({ weights }: Case) {
   return openSafetensors(bytesSource(file, 'matrix units check'));
 }
 
-async function run(gpu: Gpu, one: Case): Promise<Float32Array> {
+/** A case on a device, with its weights there. */
+interface Prepared {
+  readonly recording: Recording;
+  run(): Promise<Float32Array>;
+  destroy(): void;
+}
+
+async function prepare(device: Gpu, one: Case): Promise<Prepared> {
+  const gpu = one.tile ? withTier(device, { tuning: () => ({ tile: one.tile!, splits: 1 }) }) : device;
   const blend = blendOf([await weightsOf(one)]);
   const parameters = createParameters(gpu, blend);
   try {
     const forward = one.build(parameters.scope);
     await parameters.load(blend);
-    const plan = createPlan(
-      gpu,
-      record(gpu, one.inputs, (x) => ({
-        y: forward(Object.fromEntries(Object.entries(x).map(([name, t]) => [name, cast(t, gpu.precision)]))),
-      })),
-      one.name,
-    );
-    const entries = Object.entries(one.inputs).map(([name, shape], i) => [name, numbers(countOf(shape), 99 + i)]);
-    try {
-      return (await plan.run(Object.fromEntries(entries))).y!;
-    } finally {
-      plan.destroy();
-    }
-  } finally {
+    const recording = record(gpu, one.inputs, (x) => ({
+      y: forward(Object.fromEntries(Object.entries(x).map(([name, t]) => [name, cast(t, gpu.precision)]))),
+    }));
+    const inputs = Object.entries(one.inputs).map(([name, shape], i) => [name, numbers(countOf(shape), 99 + i)]);
+    return {
+      recording,
+      async run() {
+        const plan = createPlan(gpu, recording, one.name);
+        try {
+          return (await plan.run(Object.fromEntries(inputs))).y!;
+        } finally {
+          plan.destroy();
+        }
+      },
+      destroy: () => parameters.destroy(),
+    };
+  } catch (error) {
     parameters.destroy();
+    throw error;
   }
 }
 
 /** Compares, case by case. Stops at the first that is wrong unless `all` is wanted. */
 export async function checkMatrixUnits(gpu: Gpu, { all = false, only = /./ } = {}): Promise<MatrixUnitsResult[]> {
   const results: MatrixUnitsResult[] = [];
-  for (const one of CASES.filter(({ name }) => only.test(name))) {
-    const expected = await run(withTier(gpu, { matrixUnits: 'none' }), one);
-    const tuning = one.tile ? () => ({ tile: one.tile!, splits: 1 }) : undefined;
-    const found = await run(withTier(gpu, { tuning }), one);
-    const { relativeL2, ok } = compare(one.name, [found.length], found, expected, MATRIX_UNITS_TOLERANCE);
-    results.push({ name: one.name, error: relativeL2 });
-    if (!all && !ok) break;
+  const prepared: Prepared[] = [];
+  const prepareOn = async (device: Gpu, one: Case) => {
+    const made = await prepare(device, one);
+    prepared.push(made);
+    return made;
+  };
+  try {
+    const pairs: { name: string; found: Prepared; expected: Prepared }[] = [];
+    for (const one of CASES.filter(({ name }) => only.test(name))) {
+      const expected = await prepareOn(withTier(gpu, { matrixUnits: 'none' }), one);
+      pairs.push({ name: one.name, expected, found: await prepareOn(gpu, one) });
+    }
+    // All shaders side by side: one after the other they take minutes.
+    await Promise.all(prepared.map(({ recording }) => compile(gpu, recording)));
+    for (const { name, expected, found } of pairs) {
+      const [wanted, got] = [await expected.run(), await found.run()];
+      const { relativeL2, ok } = compare(name, [got.length], got, wanted, MATRIX_UNITS_TOLERANCE);
+      results.push({ name, error: relativeL2 });
+      if (!all && !ok) break;
+    }
+  } finally {
+    for (const one of prepared) one.destroy();
   }
   return results;
 }

@@ -25,42 +25,30 @@ const tile = (rows: number, columns: number, depth: 32 | 64, rowGroups = 2, colu
 /** Large tiles reuse more of what they stage, small ones give everybody work; deep ones wait less often. */
 export const TENSOR_TILES: ReadonlyMap<string, Tile> = new Map([
   tile(128, 128, 32),
-  tile(128, 128, 64, 2, 4),
-  tile(256, 128, 32, 4, 2),
-  tile(192, 128, 64, 4, 2),
-  tile(128, WIDEST_TILE, 64, 4, 2),
-  tile(192, WIDEST_TILE, 64, 4, 2),
+  tile(128, WIDEST_TILE, 32),
   tile(256, WIDEST_TILE, 32, 4, 2),
-  tile(64, WIDEST_TILE, 64),
-  tile(64, WIDEST_TILE, 32),
-  tile(128, 64, 64),
-  tile(64, 128, 64),
-  tile(64, 64, 64),
+  tile(128, 64, 32),
   tile(64, 64, 32),
+  tile(128, 128, 64, 2, 4),
+  tile(64, 64, 64),
 ]);
 
 /** Compute units of the GPU that COSTS are of. */
 const UNITS = 132;
 /**
  * What a product takes, in microseconds, by tile: a unit runs so many workgroups `atOnce`, to begin with them takes `start`,
- * and a step of DEPTH takes at least `alone`, which is fetching that waits, and so much for `each` of them. Fitted to 750
- * measurements on an H100 (bench/README.md). Other large GPUs have other times, but their order is alike; `soup tune`
- * measures.
+ * and a step of DEPTH takes at least `alone`, which is fetching that waits, and so much for `each` of them. Fitted to 2,800
+ * measurements on an H200 (bench/README.md), the tiles of eight subgroups to a step of Stable Diffusion 2.1 on an H100.
+ * Other large GPUs have other times, but their order is alike; `soup tune` measures.
  */
 const COSTS = [
-  { name: '128x128x32/2x2', atOnce: 2, start: 5, alone: 0.64, each: 0.43 },
-  { name: '128x128x64/2x4', atOnce: 1, start: 3.4, alone: 0.93, each: 0.93 },
-  { name: '256x128x32/4x2', atOnce: 1, start: 5, alone: 0.95, each: 0.95 },
-  { name: '192x128x64/4x2', atOnce: 1, start: 4.8, alone: 1.24, each: 1.24 },
-  { name: '128x160x64/4x2', atOnce: 1, start: 4.1, alone: 1.1, each: 1.1 },
-  { name: '192x160x64/4x2', atOnce: 1, start: 5.3, alone: 1.38, each: 1.38 },
-  { name: '256x160x32/4x2', atOnce: 1, start: 6, alone: 1.07, each: 1.07 },
-  { name: '64x160x64/2x2', atOnce: 1, start: 2.8, alone: 0.86, each: 0.86 },
-  { name: '64x160x32/2x2', atOnce: 2, start: 3, alone: 0.69, each: 0.43 },
-  { name: '128x64x64/2x2', atOnce: 1, start: 1.5, alone: 0.78, each: 0.78 },
-  { name: '64x128x64/2x2', atOnce: 1, start: 1.8, alone: 0.8, each: 0.8 },
-  { name: '64x64x64/2x2', atOnce: 2, start: 1.9, alone: 0.7, each: 0.39 },
-  { name: '64x64x32/2x2', atOnce: 4, start: 2.7, alone: 0.62, each: 0.21 },
+  { name: '128x160x32/2x2', atOnce: 2, start: 8, alone: 0.96, each: 0.58 },
+  { name: '128x128x32/2x2', atOnce: 2, start: 6, alone: 0.96, each: 0.54 },
+  { name: '256x160x32/4x2', atOnce: 1, start: 7, alone: 1.1, each: 1.1 },
+  { name: '128x64x32/2x2', atOnce: 3, start: 5, alone: 0.8, each: 0.34 },
+  { name: '128x128x64/2x4', atOnce: 1, start: 6, alone: 1.4, each: 1.4 },
+  { name: '64x64x64/2x2', atOnce: 4, start: 4, alone: 0.92, each: 0.46 },
+  { name: '64x64x32/2x2', atOnce: 4, start: 3, alone: 0.68, each: 0.22 },
 ] as const;
 /** Microseconds to begin sum-splits.wgsl, and bytes that it reads and writes in one. */
 const SUM_START = 4;
@@ -71,19 +59,11 @@ const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16];
 /** Bytes that the sums of all splits may take: they are activations like others, and have to be bound at once. */
 const MOST_SUMS = 2 ** 27;
 
-/** Matrices beside each other whose sums are stored at once: tensor-tile.wgsl's STRIP_BLOCKS. */
-const stripBlocks = ({ columns, rowGroups, columnGroups }: Tile): number =>
-  Math.min(columns / columnGroups / 16, rowGroups * columnGroups > 4 ? 2 : 4);
-
-/** How often a lane stores a vector of them. */
-export const storesOf = (tile: Tile, width: 1 | 4, isGated = false): number =>
-  (stripBlocks(tile) * (isGated ? 4 : 8)) / width;
-
 /** Workgroup memory that tensor-tile.wgsl takes, in bytes. */
-function workgroupBytes(tile: Tile): number {
-  const { rows, columns, rowGroups, columnGroups, depth } = tile;
+function workgroupBytes({ rows, columns, rowGroups, columnGroups, depth }: Tile): number {
   const panel = 32 * (((rows + columns) / 32) * (depth / 8) + 1);
-  return Math.max(panel, rowGroups * columnGroups * 16 * (stripBlocks(tile) * 4 + 1)) * 16;
+  const strip = 16 * (Math.min(columns / columnGroups / 16, rowGroups * columnGroups > 4 ? 2 : 4) * 4 + 1);
+  return Math.max(panel, rowGroups * columnGroups * strip) * 16;
 }
 
 const tiles = (tile: Tile, rows: number, columns: number): number =>
@@ -182,7 +162,6 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
         matrixUnits: true,
         constants: {
           ...tileConstants(tile),
-          STORES: storesOf(tile, node.isGated ? widthOf(columns / 2) : width, node.isGated),
           ACTIVATION: activationCode(node.activation),
           GATED: node.isGated === true,
           ...own.constants,
