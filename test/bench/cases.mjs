@@ -29,6 +29,10 @@ export function flopOf({ graph }) {
     if (node.kernel === 'matmul') {
       const batch = params.row_groups > 65535 ? 1 : (workgroups[2] ?? 1);
       flop += 2 * params.rows * params.columns * params.inner * width * batch;
+    } else if (node.kernel === 'matmul-tensor' || node.kernel === 'conv2d-tensor') {
+      flop += 2 * params.rows * params.columns * params.inner;
+    } else if (node.kernel === 'attention-tensor') {
+      flop += 4 * params.queries * params.keys * params.heads * Number(variant.constants.HEAD) * (workgroups[2] ?? 1);
     } else if (node.kernel === 'conv2d') {
       flop += 2 * params.rows * params.columns * params.channels * width * params.kernel ** 2;
     } else if (node.kernel === 'attention') {

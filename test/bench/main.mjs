@@ -4,6 +4,7 @@ import { openGpu } from '../../packages/cli/dist/index.js';
 import { models } from './models.mjs';
 import { ops } from './ops.mjs';
 import { parseOptions } from './options.mjs';
+import { floorOf, measurePeaks } from './peaks.mjs';
 import { environment, printTable } from './report.mjs';
 import { turns } from './turning.mjs';
 
@@ -14,8 +15,12 @@ const FEWEST_SAMPLES = 3;
 
 const options = parseOptions(process.argv.slice(2));
 
-/** @param {import('./cases.mjs').Case} one @param {import('./cases.mjs').Gpu} gpu */
-async function measure({ name, prepare, isTierless, isWhole }, gpu) {
+/**
+ * @param {import('./cases.mjs').Case} one
+ * @param {import('./cases.mjs').Gpu} gpu
+ * @param {import('./peaks.mjs').Peaks} peaks
+ */
+async function measure({ name, prepare, isTierless, isWhole }, gpu, peaks) {
   const running = await prepare(gpu);
   try {
     await running.run(1); // compiles
@@ -26,11 +31,15 @@ async function measure({ name, prepare, isTierless, isWhole }, gpu) {
     const [task] = await bench.run();
     const { latency } = task.result;
     const ms = latency.p50 / repeat;
+    const floorMs = floorOf(peaks, running, !isTierless && gpu.matrixUnits !== 'none');
     return {
       name,
       tier: isTierless ? 'any' : gpu.precision,
       ms,
       fastestMs: latency.min / repeat,
+      /** How wide the middle half of the samples is, as a share of the median. */
+      spread: (2 * latency.mad) / latency.p50,
+      ...(floorMs && { floorMs, ofFloor: floorMs / ms }),
       samples: latency.samplesCount,
       repeat,
       ...(running.flop && { gflops: running.flop / ms / 1e6 }),
@@ -63,13 +72,15 @@ async function main() {
   }
 
   const facts = environment(adapter); // how busy the machine is before we are
+  process.stderr.write('bench  what the adapter can do at most\n');
+  const peaks = await measurePeaks(f16 ?? f32);
   const rows = [];
   for (const { one, gpu } of jobs) {
     process.stderr.write(`bench  ${one.name}${one.isTierless ? '' : ` ${gpu.precision}`}\n`);
-    rows.push(await measure(one, gpu));
+    rows.push(await measure(one, gpu, peaks));
   }
-  if (options.json) console.log(JSON.stringify({ ...facts, rows }, null, 2));
-  else printTable(facts, rows);
+  if (options.json) console.log(JSON.stringify({ ...facts, peaks, rows }, null, 2));
+  else printTable(facts, rows, peaks);
   return 0;
 }
 

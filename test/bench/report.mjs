@@ -53,17 +53,27 @@ function versionOf(/** @type {() => string | URL} */ find) {
 
 /**
  * @param {ReturnType<typeof environment>} facts
- * @param {{ name: string, tier: string, ms: number, samples: number, gflops?: number, gbs?: number }[]} rows
+ * @param {{
+ *   name: string, tier: string, ms: number, samples: number, spread: number, gflops?: number, gbs?: number, ofFloor?: number
+ * }[]} rows
+ * @param {import('./peaks.mjs').Peaks} peaks
  */
-export function printTable(facts, rows) {
+export function printTable(facts, rows, peaks) {
+  const percent = (/** @type {number | undefined} */ share) => (share === undefined ? '' : `${digits(100 * share)} %`);
   const lines = [
-    ['', 'tier', 'median ms', 'rate', '', 'samples'],
-    ...rows.map(({ name, tier, ms, gflops, gbs, samples }) => {
+    ['', 'tier', 'median ms', 'spread', 'rate', '', 'of the floor', 'samples'],
+    ...rows.map(({ name, tier, ms, spread, gflops, gbs, ofFloor, samples }) => {
       const [rate, unit] = gflops !== undefined ? [gflops, 'GFLOP/s'] : gbs !== undefined ? [gbs, 'GB/s'] : [];
-      return [name, tier, digits(ms), rate === undefined ? '' : digits(rate), unit ?? '', String(samples)];
+      const cells = [rate === undefined ? '' : digits(rate), unit ?? '', percent(ofFloor), String(samples)];
+      return [name, tier, digits(ms), percent(spread), ...cells];
     }),
   ];
-  columns(lines, 'llrrlr');
+  columns(lines, 'llrrrlrr');
+  const { flops, matrixFlops, bytes } = peaks;
+  const units = matrixFlops === undefined ? '' : `, ${digits(matrixFlops / 1e6)} on the matrix units`;
+  console.log(
+    `\nThe floor: ${digits(flops / 1e6)} GFLOP/s of f32${units}, ${digits(bytes / 1e6)} GB/s copied, measured before.`,
+  );
   printEnvironment(facts);
 }
 
