@@ -29,6 +29,8 @@ export function flopOf({ graph }) {
     if (node.kernel === 'matmul') {
       const batch = params.row_groups > 65535 ? 1 : (workgroups[2] ?? 1);
       flop += 2 * params.rows * params.columns * params.inner * width * batch;
+    } else if (node.kernel === 'matmul-rows' || node.kernel === 'conv2d-rows') {
+      flop += 2 * params.rows * params.columns * params.inner * width;
     } else if (node.kernel === 'conv2d') {
       flop += 2 * params.rows * params.columns * params.channels * width * params.kernel ** 2;
     } else if (node.kernel === 'attention') {
