@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
-import { tensorConstants } from '../../packages/core/src/ops/attention.ts';
+import { sharedConstants, tensorConstants } from '../../packages/core/src/ops/attention.ts';
 import { heldConstants } from '../../packages/core/src/ops/held-rows.ts';
 import { tileConstants } from '../../packages/core/src/ops/tensor.ts';
 import { nullGpu } from '../support/gpu.ts';
@@ -103,8 +103,15 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [true, false].map((CAUSAL) => ({
         types: { q: elem, k: elem, v: elem, y: elem },
         width,
-        subgroup: CAUSAL ? 1 : 8,
-        constants: { WORKGROUP: CAUSAL ? WORKGROUP : 8, QUERIES: CAUSAL ? 1 : 4, HEAD_VECS, KEYS: 8, CAUSAL },
+        constants: { WORKGROUP, HEAD_VECS, KEYS: 8, CAUSAL },
+      })),
+    ),
+    'attention-shared': heads.flatMap(([width, HEAD_VECS]) =>
+      [true, false].map((CAUSAL) => ({
+        types: { q: elem, k: elem, v: elem, y: elem },
+        width,
+        subgroup: 8,
+        constants: { ...sharedConstants(8, HEAD_VECS, CAUSAL ? 1 : 3), CAUSAL },
       })),
     ),
     average: averages,
