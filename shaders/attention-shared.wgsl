@@ -12,6 +12,7 @@ struct Params {
   queries: u32,
   keys: u32,
   heads: u32,
+  head_vecs: u32,
   scale: f32,
 }
 
@@ -30,15 +31,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let q_start = group.z * params.queries * row + group.y * HEAD_VECS;
   let k_start = group.z * params.keys * row + group.y * HEAD_VECS;
 
+  // Filled and emptied by loops that end at a parameter, which the driver does not write out: they are done once.
   var query_vec: array<Vec, QUERIES * HEAD_VECS>;
+  for (var d = 0u; d < params.head_vecs; d++) {
+    @unroll for (var n = 0u; n < QUERIES; n++) {
+      let at = q_start + min(first_query + n * SUBGROUP, params.queries - 1) * row;
+      query_vec[d * QUERIES + n] = Vec(q[at + d]) * params.scale;
+    }
+  }
   var sum: array<Vec, QUERIES * HEAD_VECS>;
   var highest: array<f32, QUERIES>;
   var total: array<f32, QUERIES>;
   @unroll for (var n = 0u; n < QUERIES; n++) {
-    let at = q_start + min(first_query + n * SUBGROUP, params.queries - 1) * row;
-    @unroll for (var d = 0u; d < HEAD_VECS; d++) {
-      query_vec[n * HEAD_VECS + d] = Vec(q[at + d]) * params.scale;
-    }
     highest[n] = LOWEST;
   }
   for (var first = 0u; first < params.keys; first += KEYS) {
@@ -58,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
           @unroll for (var i = 0u; i < KEYS; i++) {
             let key = from_lane(my_key#read, e * KEYS + i);
             @unroll for (var n = 0u; n < QUERIES; n++) {
-              score[n * KEYS + i] += inner(query_vec[n * HEAD_VECS + min(read * PER_READ + e, HEAD_VECS - 1)], key);
+              score[n * KEYS + i] += inner(query_vec[min(read * PER_READ + e, HEAD_VECS - 1) * QUERIES + n], key);
             }
           }
         }
@@ -96,10 +100,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   @unroll for (var n = 0u; n < QUERIES; n++) {
-    let query = first_query + n * SUBGROUP;
-    if (query < params.queries) {
-      @unroll for (var d = 0u; d < HEAD_VECS; d++) {
-        y[q_start + query * row + d] = to_y_vec(sum[n * HEAD_VECS + d] / total[n]);
+    @unroll for (var d = 0u; d < HEAD_VECS; d++) {
+      query_vec[d * QUERIES + n] = sum[n * HEAD_VECS + d] / total[n];
+    }
+  }
+  for (var d = 0u; d < params.head_vecs; d++) {
+    @unroll for (var n = 0u; n < QUERIES; n++) {
+      let query = first_query + n * SUBGROUP;
+      if (query < params.queries) {
+        y[q_start + query * row + d] = to_y_vec(query_vec[d * QUERIES + n]);
       }
     }
   }

@@ -11,14 +11,11 @@ const WORKGROUP = 64;
 /** Keys looked at between two corrections of the running maximum. */
 const KEYS = 8;
 /**
- * Where lanes share what they read, queries of a thread by the multiplications of a head's scores: what was handed round serves
- * all of them, but such kernels take seconds more to compile.
+ * Where lanes share what they read, queries of a thread: what was handed round serves all of them. It takes as many
+ * multiplications of a head's scores that this is worth a larger kernel.
  */
-const SHARED_QUERIES = [
-  { from: 2 ** 28, queries: 6 },
-  { from: 2 ** 24, queries: 4 },
-  { from: 0, queries: 1 },
-] as const;
+const SHARED_QUERIES = 6;
+const MUCH = 2 ** 18;
 /** Vectors of all its queries: of 40 channels six, of 160 one. */
 const MOST_VECTORS = 60;
 /** Products of vectors that are written out for scores, and again for values: more code than this is slower than fewer keys at a time. */
@@ -53,13 +50,17 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   const params = { queries, keys, heads, scale };
   const common = { inputs: { q, k, v }, shape: q.shape };
   if (subgroup > 1) {
-    const shared = sharedConstants(subgroup, HEAD_VECS, sharedQueries(subgroup, HEAD_VECS, queries, keys * headWidth));
+    const shared = sharedConstants(
+      subgroup,
+      HEAD_VECS,
+      sharedQueries(subgroup, HEAD_VECS, queries, queries * keys * headWidth),
+    );
     return call(graph, {
       ...common,
       kernel: 'attention-shared',
       dispatch: () => ({
         variant: { width, subgroup, constants: { ...shared, CAUSAL: causal } },
-        params,
+        params: { ...params, head_vecs: HEAD_VECS },
         workgroups: [Math.ceil(queries / (subgroup * shared.QUERIES)), heads, images],
       }),
     });
@@ -75,8 +76,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   });
 }
 
-function sharedQueries(subgroup: number, headVecs: number, queries: number, workOfQuery: number): number {
-  const { queries: worth } = SHARED_QUERIES.find(({ from }) => queries * workOfQuery >= from)!;
+function sharedQueries(subgroup: number, headVecs: number, queries: number, work: number): number {
+  const worth = work < MUCH ? 1 : SHARED_QUERIES;
   return Math.max(1, Math.min(worth, Math.floor(MOST_VECTORS / headVecs), Math.ceil(queries / subgroup)));
 }
 
