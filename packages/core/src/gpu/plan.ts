@@ -9,6 +9,7 @@ import type { Gpu } from './gpu.js';
 import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor } from './graph.js';
 import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
 import { ALIGNMENT, bytesOf, lifetimes, type Recording, type Shapes, steadyResults } from './recording.js';
+import { createRest } from './rest.js';
 
 export type Arrays = Readonly<Record<string, Float32Array<ArrayBufferLike>>>;
 
@@ -139,6 +140,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     const isHeld = (arrays: Arrays) => steady.inputs.every((name) => isSame(held[name]?.numbers, arrays[name]));
     const seemsHeld = (arrays: Arrays) =>
       steady.inputs.every((name) => held[name]?.given === arrays[name]) || isHeld(arrays);
+    const rest = createRest(gpu);
     const submit = (commands: readonly GPUCommandBuffer[]) => {
       for (const part of commands) gpu.device.queue.submit([part]);
     };
@@ -151,6 +153,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     return {
       outputs: Object.fromEntries(results.map(([name, x]) => [name, x.shape])),
       async run(arrays, { onSubmitted } = {}) {
+        const begun = Date.now();
         for (const [name, x] of Object.entries(inputs)) writeInput(gpu, x, arrays[name], `${label} ${name}`);
         if (gpu.onKernels) {
           const encoder = gpu.device.createCommandEncoder({ label });
@@ -165,9 +168,13 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
           else for (const name of steady.inputs) held[name]!.given = arrays[name]!; // known by itself the next time
         }
         onSubmitted?.(Object.fromEntries(results.map(([name, x]) => [name, x.storage.buffer!])));
-        const read = gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
+        const read = () => gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
+        const resting = rest.most(begun);
+        const reading = resting ? undefined : read();
         next = gpu.onKernels ? undefined : encodeFrom(steady.nodes);
-        await read;
+        await resting;
+        await (reading ?? read());
+        rest.took(Date.now() - begun);
         const mapped = readback.getMappedRange();
         const values = Object.fromEntries(
           results.map(([name, x]) => [
