@@ -20,8 +20,9 @@ const FEWEST_COLUMNS = 32;
 /** Columns of a workgroup whose sums wait in its memory: 32 KB of 16 bytes for each of eight lanes. */
 const MOST_COLUMNS = 256;
 
-export const isHeld = ({ subgroup }: Gpu, { width, rows: columns }: Matrix, rows: number): boolean =>
-  subgroup > 1 && width === 4 && rows >= FEWEST_ROWS && HELD.every((held) => held % subgroup === 0) && columns > 0;
+/** Whether matmul.ts and conv2d.ts should come here. */
+export const isHeld = ({ subgroup }: Gpu, { width }: Matrix, rows: number): boolean =>
+  subgroup > 1 && width === 4 && rows >= FEWEST_ROWS && HELD.every((held) => held % subgroup === 0);
 
 /** The one that leaves least of the last HELD empty. */
 const heldVectors = (inner: number): number =>
