@@ -4,9 +4,8 @@
 //   q, y   (images, queries, channels)
 //   k, v   (images, keys, channels)      channels = heads * HEAD_VECS * WIDTH
 //
-// One thread for QUERIES queries of a head; the threads of a workgroup want the same keys and values, and lanes of a
-// subgroup share what they read, as in matmul.wgsl. KEYS is a multiple of SUBGROUP. Loops over arrays are written out, so
-// that these are registers: with an index lavapipe gathers them from memory, at a third of the speed.
+// One thread for a query of a head; the threads of a workgroup want the same keys and values. Loops over arrays are written out,
+// so that these are registers. Where lanes share what they read, there is attention-shared.wgsl.
 // Scores, maximum and sums are f32. With CAUSAL a query sees the keys up to its own position.
 
 struct Params {
@@ -26,83 +25,57 @@ const LOWEST = -3.4e38;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  // A thread's queries lie WORKGROUP apart, so that threads side by side have neighbours.
-  let first_query = group.x * WORKGROUP * QUERIES + lane;
+  let query = group.x * WORKGROUP + lane;
   let head = group.y;
   let image = group.z;
-  // Subgroups leave whole: a lane without a query of its own still reads for the others.
-  if (first_query - lane % SUBGROUP >= params.queries) {
+  if (query >= params.queries) {
     return;
   }
   let row = params.heads * HEAD_VECS;
-  let q_start = image * params.queries * row + head * HEAD_VECS;
+  let q_start = (image * params.queries + query) * row + head * HEAD_VECS;
   let k_start = image * params.keys * row + head * HEAD_VECS;
 
-  var query_vec: array<Vec, QUERIES * HEAD_VECS>;
-  var sum: array<Vec, QUERIES * HEAD_VECS>;
-  var highest: array<f32, QUERIES>;
-  var total: array<f32, QUERIES>;
-  @unroll for (var n = 0u; n < QUERIES; n++) {
-    let at = q_start + min(first_query + n * WORKGROUP, params.queries - 1) * row;
-    @unroll for (var d = 0u; d < HEAD_VECS; d++) {
-      query_vec[n * HEAD_VECS + d] = Vec(q[at + d]) * params.scale;
-    }
-    highest[n] = LOWEST;
+  var query_vec: array<Vec, HEAD_VECS>;
+  var sum: array<Vec, HEAD_VECS>;
+  @unroll for (var d = 0u; d < HEAD_VECS; d++) {
+    query_vec[d] = Vec(q[q_start + d]) * params.scale;
   }
+  var highest = LOWEST;
+  var total = 0.0;
   for (var first = 0u; first < params.keys; first += KEYS) {
     // Scores of the next KEYS keys; those past the end weigh nothing. The zeros are written out: without them the
     // variable keeps its values from one turn of the loop to the next on lavapipe.
-    var score = array<f32, QUERIES * KEYS>();
-    for (var c = 0u; c < KEYS; c += SUBGROUP) {
-      let at = k_start + min(first + c + lane % SUBGROUP, params.keys - 1) * row;
+    var score = array<f32, KEYS>();
+    for (var c = 0u; c < KEYS; c++) {
+      let at = k_start + min(first + c, params.keys - 1) * row;
       @unroll for (var d = 0u; d < HEAD_VECS; d++) {
-        let mine = Vec(k[at + d]);
-        @unroll for (var i = 0u; i < SUBGROUP; i++) {
-          let key = from_lane(mine, i);
-          @unroll for (var n = 0u; n < QUERIES; n++) {
-            score[n * KEYS + c + i] += inner(query_vec[n * HEAD_VECS + d], key);
-          }
-        }
+        score[c] += inner(query_vec[d], Vec(k[at + d]));
       }
     }
-    @unroll for (var n = 0u; n < QUERIES; n++) {
-      var tile_highest = highest[n];
-      @unroll for (var j = 0u; j < KEYS; j++) {
-        let key = first + j;
-        let is_out = key >= params.keys || (CAUSAL && key > first_query + n * WORKGROUP);
-        score[n * KEYS + j] = select(score[n * KEYS + j], LOWEST, is_out);
-        tile_highest = max(tile_highest, score[n * KEYS + j]);
-      }
-      let fade = exp(highest[n] - tile_highest);
-      highest[n] = tile_highest;
-      total[n] *= fade;
-      @unroll for (var d = 0u; d < HEAD_VECS; d++) {
-        sum[n * HEAD_VECS + d] *= fade;
-      }
-      @unroll for (var j = 0u; j < KEYS; j++) {
-        score[n * KEYS + j] = exp(score[n * KEYS + j] - tile_highest);
-        total[n] += score[n * KEYS + j];
-      }
+    var tile_highest = highest;
+    @unroll for (var j = 0u; j < KEYS; j++) {
+      let is_out = first + j >= params.keys || (CAUSAL && first + j > query);
+      score[j] = select(score[j], LOWEST, is_out);
+      tile_highest = max(tile_highest, score[j]);
     }
-    for (var c = 0u; c < KEYS; c += SUBGROUP) {
-      let at = k_start + min(first + c + lane % SUBGROUP, params.keys - 1) * row;
+    let fade = exp(highest - tile_highest);
+    highest = tile_highest;
+    total *= fade;
+    @unroll for (var d = 0u; d < HEAD_VECS; d++) {
+      sum[d] *= fade;
+    }
+    @unroll for (var j = 0u; j < KEYS; j++) {
+      score[j] = exp(score[j] - tile_highest);
+      total += score[j];
+    }
+    for (var c = 0u; c < KEYS; c++) {
+      let at = k_start + min(first + c, params.keys - 1) * row;
       @unroll for (var d = 0u; d < HEAD_VECS; d++) {
-        let mine = Vec(v[at + d]);
-        @unroll for (var i = 0u; i < SUBGROUP; i++) {
-          let value = from_lane(mine, i);
-          @unroll for (var n = 0u; n < QUERIES; n++) {
-            sum[n * HEAD_VECS + d] += score[n * KEYS + c + i] * value;
-          }
-        }
+        sum[d] += score[c] * Vec(v[at + d]);
       }
     }
   }
-  @unroll for (var n = 0u; n < QUERIES; n++) {
-    let query = first_query + n * WORKGROUP;
-    if (query < params.queries) {
-      @unroll for (var d = 0u; d < HEAD_VECS; d++) {
-        y[q_start + query * row + d] = to_y_vec(sum[n * HEAD_VECS + d] / total[n]);
-      }
-    }
+  @unroll for (var d = 0u; d < HEAD_VECS; d++) {
+    y[q_start + d] = to_y_vec(sum[d] / total);
   }
 }

@@ -33,9 +33,11 @@ export function flopOf({ graph }) {
       flop += 2 * params.rows * params.columns * params.inner;
     } else if (node.kernel === 'attention-tensor') {
       flop += 4 * params.queries * params.keys * params.heads * Number(variant.constants.HEAD) * (workgroups[2] ?? 1);
+    } else if (node.kernel === 'matmul-rows' || node.kernel === 'conv2d-rows') {
+      flop += 2 * params.rows * params.columns * params.inner * width;
     } else if (node.kernel === 'conv2d') {
       flop += 2 * params.rows * params.columns * params.channels * width * params.kernel ** 2;
-    } else if (node.kernel === 'attention') {
+    } else if (node.kernel === 'attention' || node.kernel === 'attention-shared') {
       const channels = params.heads * Number(variant.constants.HEAD_VECS) * width;
       flop += 4 * params.queries * params.keys * channels * (workgroups[2] ?? 1); // scores, and their sum of values
     }

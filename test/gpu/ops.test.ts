@@ -178,6 +178,8 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     [1, 9, 9, 160, 1, false],
     [1, 16, 24, 384, 1, false], // too wide for registers
     [2, 5, 7, 362, 2, false], // and odd
+    [1, 701, 643, 40, 1, false], // enough for several queries to a lane
+    [1, 4101, 4097, 16, 1, false], // and for more
   ])(
     'attention: %i images, %i queries, %i keys, %i channels, %i heads, causal %s',
     async (images, queries, keys, channels, heads, causal) => {

@@ -4,7 +4,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
-import { tensorConstants } from '../../packages/core/src/ops/attention.ts';
+import { sharedConstants, tensorConstants } from '../../packages/core/src/ops/attention.ts';
+import { heldConstants } from '../../packages/core/src/ops/held-rows.ts';
 import { tileConstants } from '../../packages/core/src/ops/tensor.ts';
 import { nullGpu } from '../support/gpu.ts';
 
@@ -60,6 +61,18 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       { types: { ...types, w: elem }, width: 1 as const, constants: constants(code) },
     ]);
   });
+  const heldRows: Variant[] = mixes(['x', 'residual', 'y'], elem).flatMap((mixed) =>
+    codes.map((ACTIVATION) => ({
+      types: { ...mixed, shift: elem },
+      width: 4 as const,
+      weights: ACTIVATION % 2 === 0 ? ('pairs' as const) : ('numbers' as const),
+      subgroup: 8,
+      constants: {
+        ...{ ...heldConstants(8, 16, ACTIVATION < 3 ? 0 : 128), ACTIVATION },
+        ...{ HAS_BIAS: ACTIVATION > 1, HAS_SHIFT: ACTIVATION > 2, HAS_RESIDUAL: ACTIVATION > 0 },
+      },
+    })),
+  );
   const heads = [
     [4, 10],
     [4, 16],
@@ -99,8 +112,15 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [true, false].map((CAUSAL) => ({
         types: { q: elem, k: elem, v: elem, y: elem },
         width,
-        subgroup: CAUSAL ? 1 : 8,
-        constants: { WORKGROUP: CAUSAL ? WORKGROUP : 8, QUERIES: CAUSAL ? 1 : 4, HEAD_VECS, KEYS: 8, CAUSAL },
+        constants: { WORKGROUP, HEAD_VECS, KEYS: 8, CAUSAL },
+      })),
+    ),
+    'attention-shared': heads.flatMap(([width, HEAD_VECS]) =>
+      [true, false].map((CAUSAL) => ({
+        types: { q: elem, k: elem, v: elem, y: elem },
+        width,
+        subgroup: 8,
+        constants: { ...sharedConstants(8, HEAD_VECS, CAUSAL ? 1 : 3), CAUSAL },
       })),
     ),
     average: averages,
@@ -114,6 +134,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     cast: norm.map((types) => ({ types })),
     concat: mixes(['a', 'b', 'y'], elem).map((types) => ({ types })),
     conv2d: products,
+    'conv2d-rows': heldRows,
     'difference-product': [{}],
     geglu: [{ types: { x: elem, y: elem } }],
     gram: [
@@ -146,6 +167,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,
+    'matmul-rows': heldRows,
     mix: [0, 1, 2, 3, 4, 5].map((TERMS) => ({ constants: { TERMS } })),
     'sum-splits': mixes(['residual', 'y'], elem).flatMap((types) =>
       [1, 4].map((width) => ({ types, width: width as 1 | 4, constants: { ACTIVATION: 1, GATED: width === 1 } })),

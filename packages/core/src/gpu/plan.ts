@@ -9,6 +9,7 @@ import type { Gpu } from './gpu.js';
 import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor } from './graph.js';
 import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
 import { ALIGNMENT, bytesOf, lifetimes, type Recording, type Shapes, steadyResults } from './recording.js';
+import { createRest } from './rest.js';
 import { copySlices, type Slice } from './slice.js';
 
 /** Numbers from the host, or slices on the device, one after the other. */
@@ -143,6 +144,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     const isHeld = (given: Inputs) => steady.inputs.every((name) => isSame(held[name]?.numbers, given[name]));
     const seemsHeld = (given: Inputs) =>
       steady.inputs.every((name) => held[name]?.given === given[name]) || isHeld(given);
+    const rest = createRest(gpu);
     const submit = (commands: readonly GPUCommandBuffer[]) => {
       for (const part of commands) gpu.device.queue.submit([part]);
     };
@@ -180,14 +182,19 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     return {
       outputs: Object.fromEntries(results.map(([name, x]) => [name, x.shape])),
       async run(given, { onSubmitted } = {}) {
+        const begun = Date.now();
         const prepare = await begin(given);
         const encoder = gpu.device.createCommandEncoder({ label });
         copyResults(encoder);
         submit([encoder.finish()]);
         onSubmitted?.(Object.fromEntries(results.map(([name, x]) => [name, x.storage.buffer!])));
-        const read = gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
+        const read = () => gpu.settled(readback.mapAsync(MapMode.READ), `running ${label}`);
+        const resting = rest.most(begun);
+        const reading = resting ? undefined : read();
         prepare();
-        await read;
+        await resting;
+        await (reading ?? read());
+        rest.took(Date.now() - begun);
         const mapped = readback.getMappedRange();
         const values = Object.fromEntries(
           results.map(([name, x]) => [

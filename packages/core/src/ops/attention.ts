@@ -8,13 +8,18 @@ import { type Matrix, WIDEST_TILE } from './weights.js';
 /** The widest head whose query and sum fit a thread's registers. SD 1.x has 40, 80 and 160; SD 2.x has 64. */
 const WIDEST_IN_REGISTERS = 160;
 const WORKGROUP = 64;
-/** Queries of a thread where lanes share, and vectors of all its queries: of 40 channels four, of 160 one. */
-const MOST_QUERIES = 4;
-const MOST_VECTORS = 40;
-/** Multiplications of a head's scores from which several queries are worth it: such kernels take seconds more to compile. */
-const MUCH = 2 ** 24;
-/** Keys looked at between two corrections of the running maximum: as many as the widest subgroup that shares. */
+/** Keys looked at between two corrections of the running maximum. */
 const KEYS = 8;
+/**
+ * Where lanes share what they read, queries of a thread: what was handed round serves all of them. It takes as many
+ * multiplications of a head's scores that this is worth a larger kernel.
+ */
+const SHARED_QUERIES = 6;
+const MUCH = 2 ** 18;
+/** Vectors of all its queries: of 40 channels six, of 160 one. */
+const MOST_VECTORS = 60;
+/** Products of vectors that are written out for scores, and again for values: more code than this is slower than fewer keys at a time. */
+const MOST_WRITTEN = 240;
 
 export interface AttentionOptions {
   readonly heads: number;
@@ -42,37 +47,52 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   const width = headWidth % 4 === 0 ? 4 : 1;
   const HEAD_VECS = headWidth / width;
   const { subgroup } = graph.gpu;
-  const tile =
-    subgroup > 1
-      ? narrowTile(subgroup, HEAD_VECS, queries, queries * keys * headWidth)
-      : { WORKGROUP, QUERIES: 1, KEYS };
+  const params = { queries, keys, heads, scale };
+  const common = { inputs: { q, k, v }, shape: q.shape };
+  if (subgroup > 1) {
+    const shared = sharedConstants(
+      subgroup,
+      HEAD_VECS,
+      sharedQueries(subgroup, HEAD_VECS, queries, queries * keys * headWidth),
+    );
+    return call(graph, {
+      ...common,
+      kernel: 'attention-shared',
+      dispatch: () => ({
+        variant: { width, subgroup, constants: { ...shared, CAUSAL: causal } },
+        params: { ...params, head_vecs: HEAD_VECS },
+        workgroups: [Math.ceil(queries / (subgroup * shared.QUERIES)), heads, images],
+      }),
+    });
+  }
   return call(graph, {
+    ...common,
     kernel: 'attention',
-    inputs: { q, k, v },
-    shape: q.shape,
     dispatch: () => ({
-      variant: {
-        width,
-        subgroup,
-        constants: { ...tile, HEAD_VECS, CAUSAL: causal },
-      },
-      params: { queries, keys, heads, scale },
-      workgroups: [Math.ceil(queries / (tile.WORKGROUP * tile.QUERIES)), heads, images],
+      variant: { width, constants: { WORKGROUP, KEYS, HEAD_VECS, CAUSAL: causal } },
+      params,
+      workgroups: [Math.ceil(queries / WORKGROUP), heads, images],
     }),
   });
 }
 
-/**
- * Where lanes share what they read, as on processors, a workgroup is one subgroup, and a thread has several queries: what it
- * was handed serves all of them. Longer heads leave room for fewer.
- */
-function narrowTile(subgroup: number, headVecs: number, queries: number, work: number) {
-  const most = Math.min(
-    work < MUCH ? 1 : MOST_QUERIES,
-    Math.floor(MOST_VECTORS / headVecs),
-    Math.ceil(queries / subgroup),
-  );
-  return { WORKGROUP: subgroup, QUERIES: Math.max(1, most), KEYS: Math.max(KEYS, subgroup) };
+function sharedQueries(subgroup: number, headVecs: number, queries: number, work: number): number {
+  const worth = work < MUCH ? 1 : SHARED_QUERIES;
+  return Math.max(1, Math.min(worth, Math.floor(MOST_VECTORS / headVecs), Math.ceil(queries / subgroup)));
+}
+
+/** What attention-shared.wgsl has to know. */
+export function sharedConstants(subgroup: number, headVecs: number, queries: number) {
+  let keys = subgroup;
+  while (keys > 1 && keys * headVecs * queries > MOST_WRITTEN) keys /= 2;
+  const perRead = subgroup / keys;
+  return {
+    HEAD_VECS: headVecs,
+    QUERIES: queries,
+    KEYS: keys,
+    PER_READ: perRead,
+    READS: Math.ceil(headVecs / perRead),
+  };
 }
 
 /** On the matrix units; undefined where heads are too wide for the device's workgroup memory. */

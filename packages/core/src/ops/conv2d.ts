@@ -4,6 +4,7 @@ import { activationCode } from '../gpu/activate.js';
 import { call, cast, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
+import { heldProduct, isHeld } from './held-rows.js';
 import { plainTiling } from './matmul.js';
 import { tensorProduct } from './tensor.js';
 import type { Matrix } from './weights.js';
@@ -61,6 +62,13 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   }
 
   const vectors = channels / w.width;
+  if (isHeld(graph.gpu, w, rows)) {
+    return heldProduct({
+      ...{ kernel: 'conv2d-rows', x, w, bias, shape, type },
+      rowsPerImage: outHeight * outWidth,
+      params: { ...window, channels: vectors },
+    });
+  }
   const product: Product = { kernel: 'conv2d', rows, columns: w.rows, inner: w.inner };
   const { tile, tiling } = plainTiling(graph.gpu, product);
   const rowGroups = Math.ceil(rows / tile.rows);

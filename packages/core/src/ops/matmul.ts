@@ -5,6 +5,7 @@ import type { Gpu } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
+import { heldProduct, isHeld } from './held-rows.js';
 import { tensorProduct } from './tensor.js';
 import type { Matrix } from './weights.js';
 
@@ -42,6 +43,17 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
   if (w.width === 32) {
     return tensorProduct({
       kernel: 'matmul-tensor',
+      x,
+      w,
+      bias,
+      shape,
+      type: type ?? graph.gpu.precision,
+      rowsPerImage,
+    });
+  }
+  if (isHeld(graph.gpu, w, rows)) {
+    return heldProduct({
+      kernel: 'matmul-rows',
       x,
       w,
       bias,

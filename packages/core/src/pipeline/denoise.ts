@@ -5,6 +5,7 @@
  */
 import { CancelledError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
+import { createRest } from '../gpu/rest.js';
 import type { Slice } from '../gpu/slice.js';
 import { type NoiseSource, type Predict, type Schedule, type Step, sampleWith } from '../sampler/index.js';
 import type { LatentSpace } from './latents.js';
@@ -29,7 +30,7 @@ export async function* denoise(
   const paced: Predict<Slice> = async (input, timestep) => {
     if (!pace.isShort) await pace.last;
     if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
-    const begun = performance.now();
+    const begun = Date.now();
     const output = await predict(input, timestep);
     space.flush();
     pace.mark(begun);
@@ -39,7 +40,7 @@ export async function* denoise(
   const underWay: { step: Step<Slice>; done: Promise<unknown> }[] = [];
   for await (const step of steps) {
     space.flush();
-    underWay.push({ step, done: quiet(Promise.all([pace.last, whenDone(space.gpu)])) });
+    underWay.push({ step, done: quiet(pace.end()) });
     space.keepOnly(underWay.flatMap(({ step }) => [step.latents, step.denoised, ...step.history]));
     while (underWay.length > (pace.isShort ? 1 : 0)) {
       await underWay[0]!.done;
@@ -52,8 +53,9 @@ export async function* denoise(
   }
 }
 
-/** How long predictions take on the device. */
+/** How long predictions take on the device, and their ends. */
 function createPace(gpu: Gpu) {
+  const rest = createRest(gpu);
   let last = Promise.resolve();
   let ended = 0;
   let took = Number.POSITIVE_INFINITY;
@@ -65,15 +67,24 @@ function createPace(gpu: Gpu) {
     get last() {
       return last;
     },
+    /** The end of all that has been submitted. Where nothing is submitted ahead, nobody asks before predictions are done. */
+    async end(): Promise<void> {
+      const all = took < SHORT_MS ? whenDone(gpu) : undefined;
+      await last;
+      await (all ?? whenDone(gpu));
+    },
     /** A prediction was submitted, which was begun at `begun`. */
     mark(begun: number): void {
-      const done = whenDone(gpu);
+      const resting = took < SHORT_MS ? undefined : rest.most(begun);
+      const done = resting ? undefined : whenDone(gpu);
       const timed = async (before: Promise<void>) => {
         await before;
-        await done;
-        const now = performance.now();
+        await resting;
+        await (done ?? whenDone(gpu));
+        const now = Date.now();
         took = now - Math.max(begun, ended);
         ended = now;
+        rest.took(took);
       };
       last = quiet(timed(last));
     },

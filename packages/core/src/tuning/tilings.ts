@@ -5,10 +5,12 @@ import type { Product, Tiling } from '../gpu/tuning.js';
 import { plainTilings } from '../ops/matmul.js';
 import { tensorTilings } from '../ops/tensor.js';
 
-export const tilingsOf = ({ device }: Gpu, product: Product): Tiling[] =>
-  /-tensor$/.test(product.kernel)
+export function tilingsOf({ device }: Gpu, product: Product): Tiling[] {
+  if (/-rows$/.test(product.kernel)) return []; // has one way only
+  return /-tensor$/.test(product.kernel)
     ? tensorTilings(product, device.limits.maxComputeWorkgroupStorageSize)
     : plainTilings();
+}
 
 /** What tilings are measured of: with another text they may be another choice. */
 export const productKernels = (): string =>
