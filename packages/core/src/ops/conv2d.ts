@@ -62,7 +62,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   }
 
   const vectors = channels / w.width;
-  if (isHeld(graph.gpu, w, rows)) {
+  if (isHeld(graph.gpu, w, outHeight * outWidth)) {
     return heldProduct({
       ...{ kernel: 'conv2d-rows', x, w, bias, shape, type },
       rowsPerImage: outHeight * outWidth,

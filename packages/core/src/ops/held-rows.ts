@@ -12,7 +12,7 @@ import type { Matrix } from './weights.js';
 const LANE_ROWS = 4;
 /** Vectors of the inner dimension that are held: more write out more code than a processor keeps at hand. */
 const HELD = [24, 16] as const;
-/** Fewer rows than this are too few for the threads. */
+/** Of an image, so that a picture is the same alone and in a batch. Fewer are too few for the threads. */
 const FEWEST_ROWS = 64;
 /** Workgroups that keep a few threads busy, and columns for which it is worth to hold rows once more. */
 const WORKGROUPS = 8;
@@ -21,8 +21,8 @@ const FEWEST_COLUMNS = 32;
 const MOST_COLUMNS = 256;
 
 /** Whether matmul.ts and conv2d.ts should come here. */
-export const isHeld = ({ subgroup }: Gpu, { width }: Matrix, rows: number): boolean =>
-  subgroup > 1 && width === 4 && rows >= FEWEST_ROWS && HELD.every((held) => held % subgroup === 0);
+export const isHeld = ({ subgroup }: Gpu, { width }: Matrix, rowsPerImage: number): boolean =>
+  subgroup > 1 && width === 4 && rowsPerImage >= FEWEST_ROWS && HELD.every((held) => held % subgroup === 0);
 
 /** The one that leaves least of the last HELD empty. */
 const heldVectors = (inner: number): number =>

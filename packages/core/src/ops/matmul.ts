@@ -51,7 +51,7 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
       rowsPerImage,
     });
   }
-  if (isHeld(graph.gpu, w, rows)) {
+  if (isHeld(graph.gpu, w, rowsPerImage)) {
     return heldProduct({
       kernel: 'matmul-rows',
       x,
