@@ -136,6 +136,12 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     conv2d: products,
     'conv2d-rows': heldRows,
     'difference-product': [{}],
+    'few-rows': mixes(['x', 'residual', 'y'], elem).map((types) => ({
+      types: { ...types, shift: 'f32' as const },
+      width: 4 as const,
+      weights: 'pairs' as const,
+      constants: { ACTIVATION: 1 },
+    })),
     geglu: [{ types: { x: elem, y: elem } }],
     gram: [
       [false, false],

@@ -98,6 +98,8 @@ const inTiles = (tile: string, one: Case): Case => ({ ...one, name: `${one.name}
 /** Every tile, ragged edges, splits of the inner dimension, widths that are not divisible by 4, every padding. */
 const CASES: readonly Case[] = [
   linear(1, 32, 1),
+  linear(3, 1280, 330),
+  linear(9, 64, 33),
   linear(130, 64, 70),
   linear(200, 320, 323),
   linear(77, 1024, 320),
@@ -229,6 +231,6 @@ export function judgeMatrixUnits(results: readonly MatrixUnitsResult[]): MatrixU
 
 /** The kernels' text: a verdict holds for this, and for no other version of it. */
 export const matrixKernels = (): string =>
-  (['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'sum-splits', 'to-blocks'] as const)
+  (['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows', 'sum-splits', 'to-blocks'] as const)
     .map((name) => kernelSource(name).code)
     .join('\n');

@@ -5,6 +5,7 @@ import type { Gpu } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
+import { FEW_ROWS, fewRows } from './few-rows.js';
 import { heldProduct, isHeld } from './held-rows.js';
 import { tensorProduct } from './tensor.js';
 import type { Matrix } from './weights.js';
@@ -40,6 +41,9 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
   // rows of one image: everything behind the first dimension
   const rowsPerImage = rows / (x.shape[0] ?? 1);
   const graph = graphOf(x);
+  if (w.width === 32 && rows <= FEW_ROWS) {
+    return fewRows({ x, w, bias, rows, shape, type: type ?? graph.gpu.precision, rowsPerImage });
+  }
   if (w.width === 32) {
     return tensorProduct({
       kernel: 'matmul-tensor',

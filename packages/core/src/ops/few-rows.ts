@@ -1,0 +1,46 @@
+/** Products of very few rows by weights that lie for the matrix units, which would have hardly anything to multiply. */
+import { activationCode } from '../gpu/activate.js';
+import { call, graphOf, type StorageType, type Tensor } from '../gpu/graph.js';
+import { epilogueParams } from './epilogue.js';
+import type { Matrix } from './weights.js';
+
+/** As in few-rows.wgsl. */
+const ROWS = 2;
+const COLUMNS = 16;
+/** Up to here weights are read as often as there are pairs of rows. */
+export const FEW_ROWS = 8;
+
+export interface FewRows {
+  readonly x: Tensor;
+  readonly w: Matrix;
+  readonly bias?: Tensor;
+  readonly rows: number;
+  /** Shape of the result; its last dimension is the columns. */
+  readonly shape: readonly number[];
+  readonly type: StorageType;
+  readonly rowsPerImage: number;
+}
+
+/** y = x · wᵀ + bias, w being a matrix of width 32. */
+export function fewRows({ x, w, bias, rows, shape, type, rowsPerImage }: FewRows): Tensor {
+  const columns = w.rows;
+  return call(graphOf(x), {
+    kernel: 'few-rows',
+    inputs: { x, w: w.data, bias },
+    shape,
+    type,
+    epilogue: { activation: true, add: true },
+    dispatch: (node) => ({
+      // Weights are taken apart as words.
+      variant: { width: 4, weights: 'pairs', constants: { ACTIVATION: activationCode(node.activation) } },
+      params: {
+        ...epilogueParams(node),
+        rows,
+        columns,
+        inner: w.inner / 4,
+        rows_per_image: rowsPerImage,
+      },
+      workgroups: [Math.ceil(columns / COLUMNS), Math.ceil(rows / ROWS)],
+    }),
+  });
+}
