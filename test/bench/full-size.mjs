@@ -68,10 +68,13 @@ async function network(gpu, build, shapes) {
       return [name, Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898) * 2)];
     }),
   );
-  if (options.tune) await tune(gpu, () => createPlan(gpu, record(gpu, shapes, forward), 'benchmark'), inputs);
-  const recording = record(gpu, shapes, forward);
-  await compile(gpu, recording);
-  const plan = createPlan(gpu, recording, 'benchmark');
+  const make = async () => {
+    const recording = record(gpu, shapes, forward);
+    await compile(gpu, recording); // shaders side by side
+    return createPlan(gpu, recording, 'benchmark');
+  };
+  if (options.tune) await tune(gpu, make, inputs);
+  const plan = await make();
   return { plan, inputs, parameters, loadMs };
 }
 
@@ -82,7 +85,7 @@ async function tune(gpu, make, inputs) {
   const tuned = await searchTilings(gpu, async () => {
     if (planned !== gpu.tuning) {
       plan?.destroy();
-      plan = make();
+      plan = await make();
       planned = gpu.tuning;
     }
     const [values] = Object.values(await plan.run(inputs));
