@@ -7,7 +7,8 @@
 // A workgroup has SUBGROUPS subgroups of 32 lanes; each has 16 queries of one head. The workgroup goes through the keys 16 * KEY_BLOCKS at a time, and the next
 // ones are on their way into registers meanwhile. It takes little workgroup memory, so that a compute unit has several to turn
 // to while one waits. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros. Scores, their maximum and all sums are f32;
-// shares are halves, but not their total. k and v are bound as read_write for the reason that tensor-tile.wgsl gives.
+// shares are halves, but not their total. k and v are bound as read_write for the reason that tensor-tile.wgsl gives, and q
+// since all three may be parts of one buffer.
 //
 // Sums in matrices cannot be scaled row by row, so shares are relative to the highest score of the first keys that are looked
 // at; in self-attention those are the queries' own, which score high. Where a later one is higher by more than LAG, which is
@@ -21,7 +22,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4u>;
+@group(0) @binding(1) var<storage, read_write> q: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> k: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> v: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f16>>;

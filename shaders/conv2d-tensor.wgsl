@@ -19,6 +19,8 @@ struct Params {
   inner: u32,
   split: u32,
   rows_per_image: u32,
+  part_columns: u32,
+  part_pitch: u32,
   channels: u32,
   kernel: u32,
   stride: u32,

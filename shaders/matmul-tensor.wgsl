@@ -15,6 +15,8 @@ struct Params {
   inner: u32,
   split: u32,
   rows_per_image: u32,
+  part_columns: u32,
+  part_pitch: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

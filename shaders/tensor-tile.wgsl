@@ -1,5 +1,5 @@
 // A tile of y = x · wᵀ on the matrix units: what matmul-tensor.wgsl and conv2d-tensor.wgsl share. The kernel that uses it
-// has `params` with rows, columns, inner, split, rows_per_image and has_...; the bindings w, bias, shift, residual and
+// has `params` with rows, columns, inner, split, rows_per_image, part_... and has_...; the bindings w, bias, shift, residual and
 // y; and three functions:
 //   begin_row(row) -> at          for each row of x that this thread fetches: all that x_chunk needs to know of it
 //   begin_step(k) -> step         the same of an inner index
@@ -19,6 +19,8 @@
 //
 // GATED: y = value * gelu(gate), value being the first half of the columns and gate the second (GEGLU: Shazeer 2020, arXiv
 // 2002.05202). A tile then has eight columns of either in turn, so that every matrix has both; y is (rows, columns / 2).
+
+// JOINT: columns belong to several results, part_columns each, of which y has one after the other, part_pitch apart.
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -134,7 +136,7 @@ fn store_strip(strip: u32, lane: u32, vectors: u32, first_row: u32, first_column
     let row = first_row + strip_row;
     let column = first_column + strip_column;
     if (row < params.rows && column < results()) {
-      let y_at = ((split * params.rows + row) * results() + column) / WIDTH;
+      let y_at = index_of(split, row, column) / WIDTH;
       if (GATED) {
         let sum_at = strip_column / 8 * 16 + strip_column % 8;
         let value = with_bias(sum_of(strip, strip_row, sum_at), column);
@@ -145,6 +147,13 @@ fn store_strip(strip: u32, lane: u32, vectors: u32, first_row: u32, first_column
       }
     }
   }
+}
+
+fn index_of(split: u32, row: u32, column: u32) -> u32 {
+  if (JOINT) {
+    return column / params.part_columns * params.part_pitch + row * params.part_columns + column % params.part_columns;
+  }
+  return (split * params.rows + row) * results() + column;
 }
 
 // Where the panel's row begins.

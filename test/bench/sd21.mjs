@@ -71,6 +71,7 @@ export function namesOf(build) {
         const data = add(below(name), isConv ? [rows, channels, kernel, kernel] : [rows, channels]);
         return { data, rows, inner: channels * kernel * kernel, kernel, width: 4, packed: true };
       },
+      joint: () => undefined,
     };
   };
   build(scope(''));

@@ -20,6 +20,7 @@ import {
   toFloat32,
 } from '../../packages/core/src/checkpoint/dtype.ts';
 import { encodeSafetensorsHeader } from '../../packages/core/src/checkpoint/safetensors-writer.ts';
+import { withTier } from '../../packages/core/src/gpu/gpu.ts';
 import { readBuffer } from '../../packages/core/src/gpu/read-buffer.ts';
 import { gatherRows } from '../../packages/core/src/soup/gather.ts';
 import { createParameters } from '../../packages/core/src/soup/parameters.ts';
@@ -207,6 +208,45 @@ describe('loading', () => {
     expect(new Uint8Array(await read(loaded))).toEqual(new Uint8Array(await read(expected)));
     expect(loaded.packed).toBe(dtype === 'F16' && channels % 4 === 0);
   });
+
+  test.each([{ residents: false }, { residents: true }])(
+    'matrices that lie together are each averaged to where they belong, residents: $residents',
+    async ({ residents }) => {
+      const names = ['q', 'k', 'v'];
+      const [rows, channels] = [6, 64];
+      const shape = [rows, channels];
+      const file = (seed: number) =>
+        weights(
+          `${seed}`,
+          names.map((name, i) => entry(name, 'F16', shape, random(shape, seed + i).data)),
+        );
+      const ingredients = [await file(1), await file(11)];
+      const parameters = createParameters(withTier(gpu, { matrixUnits: 'all' }), blendOf(ingredients));
+      const { data, rows: allRows } = parameters.scope.joint(names, rows, channels)!;
+      parameters.refuseUnused();
+      for (const shares of [
+        [1, 1],
+        [3, 1],
+      ]) {
+        await parameters.load(blendOf(ingredients, shares), { residents });
+        const bytes = await readBuffer(gpu, data.storage.buffer!, allRows * channels * 2, 'test');
+        const halves = new Uint16Array(bytes);
+        const expected = names.flatMap((_, i) => {
+          const [a, b] = [1, 11].map((seed) => random(shape, seed + i).data.map(round.F16));
+          return Array.from(a!, (x, at) =>
+            round.F16((shares[0]! * x + shares[1]! * b![at]!) / (shares[0]! + shares[1]!)),
+          );
+        });
+        // (channels / 32, rows of all, 32)
+        const found = expected.map((_, at) => {
+          const [row, channel] = [Math.floor(at / channels), at % channels];
+          return f16BitsToF32(halves[(Math.floor(channel / 32) * allRows + row) * 32 + (channel % 32)]!);
+        });
+        expect(found).toEqual(expected);
+      }
+      parameters.destroy();
+    },
+  );
 
   test('rows of a table are gathered and averaged', async () => {
     const [x, y] = [random([9, 6], 1), random([9, 6], 2)];

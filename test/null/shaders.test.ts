@@ -86,7 +86,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     [1, 4].flatMap((width) =>
       ([32, 64] as const).map((depth) => ({
         ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4, matrixUnits: true },
-        constants: { ...tileConstants({ ...tile, depth }), ACTIVATION: 1, GATED: depth === 32 },
+        constants: { ...tileConstants({ ...tile, depth }), ACTIVATION: 1, GATED: depth === 32, JOINT: depth === 64 },
       })),
     ),
   );
@@ -213,7 +213,7 @@ describe('conventions', () => {
     expect(bindings[0]?.type).toBe('uniform');
     expect(bindings.at(-1)).toEqual({ name: 'y', type: 'storage' });
     // What a kernel of the matrix units only reads is bound for writing, too: tensor-tile.wgsl says why.
-    const also = name.endsWith('-tensor') ? ['x', 'w', 'k', 'v'] : ['trouble'];
+    const also = name.endsWith('-tensor') ? ['x', 'w', 'q', 'k', 'v'] : ['trouble'];
     for (const { name, type } of bindings.slice(1, -1))
       if (!also.includes(name)) expect(type).toBe('read-only-storage');
     expect(params.length).toBeGreaterThan(0);

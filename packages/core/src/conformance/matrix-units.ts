@@ -9,6 +9,7 @@ import { cast, type Tensor } from '../gpu/graph.js';
 import { kernelSource } from '../gpu/kernel.js';
 import { compile, createPlan } from '../gpu/plan.js';
 import { type Recording, record } from '../gpu/recording.js';
+import { linears } from '../model/layers.js';
 import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
 import { add, addPerImage, geglu, silu } from '../ops/elementwise.js';
@@ -92,6 +93,24 @@ function attending(images: number, queries: number, keys: number, heads: number,
   };
 }
 
+/** Queries, keys and values of the same input. */
+function joint(images: number, tokens: number, heads: number, headWidth: number): Case {
+  const channels = heads * headWidth;
+  const names = ['to_q', 'to_k', 'to_v'];
+  return {
+    name: `joint matmul ${images} x ${tokens} x ${channels}`,
+    weights: Object.fromEntries(names.map((name) => [`${name}.weight`, [channels, channels]])),
+    inputs: { x: [images, tokens, channels] },
+    build(w) {
+      const toQkv = linears(w, names, channels, channels);
+      return ({ x }) => {
+        const [q, k, v] = toQkv(x!) as [Tensor, Tensor, Tensor];
+        return attention(q, k, v, { heads });
+      };
+    },
+  };
+}
+
 /** A case in tiles of this name. */
 const inTiles = (tile: string, one: Case): Case => ({ ...one, name: `${one.name}, ${tile}`, tile });
 
@@ -100,6 +119,8 @@ const CASES: readonly Case[] = [
   linear(1, 32, 1),
   linear(3, 1280, 330),
   linear(9, 64, 33),
+  joint(1, 3, 1, 32),
+  joint(2, 70, 3, 32),
   linear(130, 64, 70),
   linear(200, 320, 323),
   linear(77, 1024, 320),

@@ -32,7 +32,12 @@ export interface Storage {
 export interface Tensor {
   readonly shape: readonly number[];
   readonly storage: Storage;
+  /** Elements of the storage before its own, of a part of what one kernel call made; a multiple of PART_ALIGNMENT. */
+  readonly first?: number;
 }
+
+/** Elements: where bindings may begin on every device, 256 bytes, in halves. */
+export const PART_ALIGNMENT = 128;
 
 /** What a kernel call needs that is not a tensor. */
 export interface Dispatch {
@@ -100,7 +105,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   if (elementCount(shape) !== elementCount(x.shape)) {
     throw new IncompatibleError(`${x.storage.label} is ${show(x.shape)}; it cannot be seen as ${show(shape)}`);
   }
-  return { shape, storage: x.storage };
+  return { ...x, shape };
 }
 
 /** The same numbers in another storage type: inputs are f32, activations what the precision tier says. */

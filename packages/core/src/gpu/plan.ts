@@ -8,7 +8,15 @@ import { MapMode, Usage } from './flags.js';
 import type { Gpu } from './gpu.js';
 import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor } from './graph.js';
 import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
-import { ALIGNMENT, bytesOf, lifetimes, type Recording, type Shapes, steadyResults } from './recording.js';
+import {
+  ALIGNMENT,
+  bytesOf,
+  lifetimes,
+  type Recording,
+  type Shapes,
+  steadyResults,
+  storageBytes,
+} from './recording.js';
 import { createRest } from './rest.js';
 import { copySlices, type Slice } from './slice.js';
 
@@ -269,7 +277,8 @@ function writeInput(gpu: Gpu, x: Tensor, input: Input | undefined, what: string)
 }
 
 function bindingOf(gpu: Gpu, x: Tensor, what: string): GPUBufferBinding {
-  const size = bytesOf(x.storage);
+  const { type, buffer, offset = 0 } = x.storage;
+  const size = x.first === undefined ? bytesOf(x.storage) : storageBytes(type, elementCount(x.shape));
   const limit = gpu.device.limits.maxStorageBufferBindingSize;
   if (size > limit) {
     throw new DeviceError(
@@ -277,7 +286,7 @@ function bindingOf(gpu: Gpu, x: Tensor, what: string): GPUBufferBinding {
       { failure: 'limit', label: what, size, limit },
     );
   }
-  return { buffer: x.storage.buffer!, offset: x.storage.offset ?? 0, size };
+  return { buffer: buffer!, offset: offset + storageBytes(type, x.first ?? 0), size };
 }
 
 /**

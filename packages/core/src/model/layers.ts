@@ -4,7 +4,7 @@
  */
 import { type StorageType, type Tensor, tap } from '../gpu/graph.js';
 import { type Conv2dOptions, conv2d as conv2dOp } from '../ops/conv2d.js';
-import { matmul } from '../ops/matmul.js';
+import { jointMatmul, matmul } from '../ops/matmul.js';
 import { groupNorm as groupNormOp, layerNorm as layerNormOp } from '../ops/norms.js';
 import type { WeightScope } from '../soup/parameters.js';
 
@@ -15,6 +15,29 @@ export function linear(w: WeightScope, inChannels: number, outChannels: number, 
   const weight = w.matrix('weight', outChannels, inChannels);
   const bias = w.has('bias') ? w.vector('bias', [outChannels]) : undefined;
   return (x) => tap(w.path, matmul(x, weight, bias, type));
+}
+
+/**
+ * Several linear layers of the same input, by their names: where the device multiplies matrices and none has a bias, one
+ * product. x (..., inChannels) -> (..., outChannels) each.
+ */
+export function linears(
+  w: WeightScope,
+  names: readonly string[],
+  inChannels: number,
+  outChannels: number,
+): (x: Tensor) => Tensor[] {
+  const scopes = names.map((name) => w.at(name));
+  const joint = scopes.some((one) => one.has('bias'))
+    ? undefined
+    : w.joint(
+        names.map((name) => `${name}.weight`),
+        outChannels,
+        inChannels,
+      );
+  if (joint) return (x) => jointMatmul(x, joint, names.length).map((y, i) => tap(scopes[i]!.path, y));
+  const layers = scopes.map((one) => linear(one, inChannels, outChannels));
+  return (x) => layers.map((layer) => layer(x));
 }
 
 /** Convolution over x (N, H, W, inChannels); padding keeps the size at stride 1. */

@@ -3,7 +3,7 @@ import { reshape, type Tensor, tap } from '../gpu/graph.js';
 import { attention } from '../ops/attention.js';
 import { add, geglu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
-import { groupNorm, layerNorm, linear, times } from './layers.js';
+import { groupNorm, layerNorm, linear, linears, times } from './layers.js';
 
 /** Fixed in diffusers, whatever the config says for the other norms. */
 const GROUP_NORM_EPS = 1e-6;
@@ -38,7 +38,7 @@ export function transformer2d(w: WeightScope, options: TransformerOptions) {
 
 function transformerBlock(w: WeightScope, { channels, heads, contextChannels }: TransformerOptions) {
   const norm1 = layerNorm(w.at('norm1'), channels, LAYER_NORM_EPS);
-  const attn1 = attentionLayer(w.at('attn1'), { channels, heads, contextChannels: channels });
+  const attn1 = selfAttention(w.at('attn1'), { channels, heads });
   const norm2 = layerNorm(w.at('norm2'), channels, LAYER_NORM_EPS);
   const attn2 = attentionLayer(w.at('attn2'), { channels, heads, contextChannels });
   const norm3 = layerNorm(w.at('norm3'), channels, LAYER_NORM_EPS);
@@ -46,9 +46,19 @@ function transformerBlock(w: WeightScope, { channels, heads, contextChannels }: 
 
   return (x: Tensor, context: Tensor): Tensor => {
     const y = norm1(x);
-    let h = add(x, attn1(y, y));
+    let h = add(x, attn1(y));
     h = add(h, attn2(norm2(h), context));
     return tap(w.path, add(h, ff(norm3(h))));
+  };
+}
+
+/** Attention of x (N, T, channels) to itself. */
+function selfAttention(w: WeightScope, { channels, heads }: Omit<AttentionLayerOptions, 'contextChannels'>) {
+  const toQkv = linears(w, ['to_q', 'to_k', 'to_v'], channels, channels);
+  const toOut = linear(w.at('to_out', 0), channels, channels);
+  return (x: Tensor): Tensor => {
+    const [q, k, v] = toQkv(x) as [Tensor, Tensor, Tensor];
+    return tap(w.path, toOut(attention(q, k, v, { heads })));
   };
 }
 

@@ -2,7 +2,7 @@
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { call, elementCount, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, PART_ALIGNMENT, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { FEW_ROWS, fewRows } from './few-rows.js';
@@ -82,6 +82,18 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
     wStrides: { column: w.width, inner: w.width * w.rows },
     yStrides: { row: w.rows },
   });
+}
+
+/** The products of x with `count` matrices of the same size that lie one below the other in `w`, which has a width of 32. */
+export function jointMatmul(x: Tensor, w: Matrix, count: number): Tensor[] {
+  const columns = w.rows / count;
+  const shape = [...x.shape.slice(0, -1), columns];
+  const pitch = Math.ceil(elementCount(shape) / PART_ALIGNMENT) * PART_ALIGNMENT;
+  const { storage } = tensorProduct({
+    ...{ kernel: 'matmul-tensor', x, w, shape: [count * pitch], type: graphOf(x).gpu.precision, rowsPerImage: 1 },
+    parts: { count, pitch },
+  });
+  return Array.from({ length: count }, (_, i) => ({ shape, storage, first: i * pitch }));
 }
 
 interface Strides {

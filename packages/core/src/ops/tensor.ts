@@ -70,13 +70,13 @@ const tiles = (tile: Tile, rows: number, columns: number): number =>
   Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
 
 /** The fastest by COSTS, of what this device can do. */
-export function defaultTiling(product: Product, mostBytes: number): Tiling {
+export function defaultTiling(product: Product, mostBytes: number, mostSplits = Number.POSITIVE_INFINITY): Tiling {
   const { rows, columns, inner } = product;
   let best = { tile: COSTS.at(-1)!.name as string, splits: 1, micros: Number.POSITIVE_INFINITY };
   for (const { name, atOnce, start, alone, each } of COSTS) {
     const one = TENSOR_TILES.get(name)!;
     for (const splits of splitsOf(inner / one.depth)) {
-      if (!isPossible({ tile: name, splits }, product, mostBytes)) continue;
+      if (splits > mostSplits || !isPossible({ tile: name, splits }, product, mostBytes)) continue;
       const steps = Math.ceil(inner / one.depth / splits);
       const wave = (onUnit: number) => (onUnit === 0 ? 0 : start + steps * Math.max(alone, onUnit * each));
       const workgroups = tiles(one, rows, columns) * splits;
@@ -130,19 +130,23 @@ export interface TensorProduct {
   readonly shape: readonly number[];
   readonly type: StorageType;
   readonly rowsPerImage: number;
+  /** Results that the columns are of, as many each; y then has one after the other, so many elements apart. */
+  readonly parts?: { readonly count: number; readonly pitch: number };
   readonly params?: Readonly<Record<string, number>>;
   readonly constants?: Readonly<Record<string, boolean>>;
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 32. */
-export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, ...own }: TensorProduct): Tensor {
+export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, parts, ...own }: TensorProduct): Tensor {
   const graph = graphOf(x);
   const columns = w.rows;
-  const rows = elementCount(shape) / columns;
+  const rows = parts ? elementCount(x.shape) / w.inner : elementCount(shape) / columns;
   const mostBytes = graph.gpu.device.limits.maxComputeWorkgroupStorageSize;
   const product: Product = { kernel, rows, columns, inner: w.inner };
+  const mostSplits = parts ? 1 : Number.POSITIVE_INFINITY; // sum-splits.wgsl makes one result
   const tuned = graph.gpu.tuning?.(product);
-  const tiling = tuned && isPossible(tuned, product, mostBytes) ? tuned : defaultTiling(product, mostBytes);
+  const isTuned = tuned && tuned.splits <= mostSplits && isPossible(tuned, product, mostBytes);
+  const tiling = isTuned ? tuned : defaultTiling(product, mostBytes, mostSplits);
   const tile = TENSOR_TILES.get(tiling.tile)!;
   const steps = w.inner / tile.depth;
   const split = Math.ceil(steps / tiling.splits) * tile.depth;
@@ -155,7 +159,7 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
     inputs: { x, w: w.data, ...(splits === 1 && { bias }) },
     shape: splits === 1 ? shape : [splits, rows, columns],
     type: splits === 1 ? type : 'f32',
-    epilogue: splits === 1 ? { activation: true, add: true, gate: true } : {},
+    epilogue: splits === 1 && !parts ? { activation: true, add: true, gate: true } : {},
     dispatch: (node) => ({
       variant: {
         width: node.isGated ? widthOf(columns / 2) : width,
@@ -164,6 +168,7 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
           ...tileConstants(tile),
           ACTIVATION: activationCode(node.activation),
           GATED: node.isGated === true,
+          JOINT: parts !== undefined,
           ...own.constants,
         },
       },
@@ -174,6 +179,8 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, .
         inner: w.inner,
         split,
         rows_per_image: rowsPerImage,
+        part_columns: columns / (parts?.count ?? 1),
+        part_pitch: parts?.pitch ?? 0,
         ...own.params,
       },
       workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), splits],

@@ -66,9 +66,9 @@ export function boundedKernel(gpu: Gpu, places: readonly Place[], unpack: Unpack
 
 /** `unit`: bytes in which it is counted where y begins. */
 function shapeOf({ piece }: Place, unit: number, groups: number): number[] {
-  const { rows, channels, taps, allRows, firstRow, target, width } = piece;
+  const { rows, channels, taps, allRows, firstRow, rowsBefore = 0, target, width } = piece;
   const base = target!.offset / unit;
-  if (width > 0) return [rows, channels, taps, allRows, firstRow, base, groups, 0];
+  if (width > 0) return [rows, channels, taps, allRows, rowsBefore + firstRow, base, groups, 0];
   return [elementsOf(piece), 1, 1, 0, firstRow * channels * taps, base, groups, 0];
 }
 

@@ -27,6 +27,8 @@ export interface WeightScope {
   vector(name: string, shape: readonly number[]): Tensor;
   /** A linear layer (rows, channels) or convolution (rows, channels, kernel, kernel). */
   matrix(name: string, rows: number, channels: number, kernel?: number): Matrix;
+  /** Linear layers of this size, one below the other; undefined where matrices do not lie in blocks for the matrix units. */
+  joint(names: readonly string[], rows: number, channels: number): Matrix | undefined;
 }
 
 export interface LoadOptions {
@@ -52,12 +54,17 @@ export interface Parameters {
 interface Parameter {
   readonly key: string;
   readonly rows: number;
+  /** Of how many rows that lie together these are, and how many of those come before. */
+  readonly allRows: number;
+  readonly rowsBefore: number;
   readonly channels: number;
   readonly taps: number;
   readonly width: 0 | 1 | 4 | 32;
   readonly packed: boolean;
   readonly storage: Storage;
   readonly bytes: number;
+  /** The first of those that lie together, if this is another. */
+  readonly beside?: Parameter;
   /** Where it lies, once all parameters are known. */
   target?: Target;
 }
@@ -94,13 +101,30 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     }
   }
 
-  function keep(parameter: Omit<Parameter, 'storage' | 'bytes'>): Tensor {
-    const { key, rows, channels, taps, width, packed } = parameter;
-    const storage: Storage = { type: packed ? 'f16' : 'f32', elements: rows * channels * taps, label: key };
+  function keep(
+    parameter: Omit<Parameter, 'storage' | 'bytes' | 'allRows' | 'rowsBefore'>,
+    { allRows = parameter.rows, rowsBefore = 0 } = {},
+  ): Parameter {
+    const { key, channels, taps, width, packed, beside } = parameter;
+    const storage: Storage = { type: packed ? 'f16' : 'f32', elements: allRows * channels * taps, label: key };
     const bytes = storageBytes(storage.type, storage.elements) + (width === 32 ? WIDEST_TILE * width * 2 : 0);
     const { name } = weights.tensors.get(key)!; // the very string of the file, by which maps find it twice as fast
-    parameters.push({ ...parameter, key: name === key ? name : key, storage, bytes });
-    return { shape: [rows, channels * taps], storage };
+    const kept = {
+      ...parameter,
+      key: name === key ? name : key,
+      allRows,
+      rowsBefore,
+      storage: beside?.storage ?? storage,
+    };
+    parameters.push({ ...kept, bytes });
+    return parameters.at(-1)!;
+  }
+
+  /** How a matrix lies on the device. */
+  function layoutOf(key: string, channels: number): Pick<Matrix, 'width' | 'packed'> {
+    const isHalf = averageOf(blend, key).result === 'F16';
+    const width = channels % 4 !== 0 ? 1 : isHalf && gpu.matrixUnits !== 'none' && channels % 32 === 0 ? 32 : 4;
+    return { width, packed: width !== 1 && isHalf };
   }
 
   /** Gives memory to what has been asked for since it was called before. */
@@ -108,14 +132,19 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     const fresh = parameters.filter(({ target }) => !target);
     if (fresh.length === 0) return;
     const kindOf = ({ width, taps, packed }: Parameter) => `${width} ${taps} ${packed}`;
-    const wanted = fresh.map((parameter) => ({ ...parameter, kind: kindOf(parameter) }));
-    const pages = createPages(gpu, wanted);
+    const apart = fresh.filter(({ beside }) => !beside);
+    const pages = createPages(
+      gpu,
+      apart.map((parameter) => ({ ...parameter, kind: kindOf(parameter) })),
+    );
     buffers.push(...pages.buffers);
-    for (const [i, parameter] of fresh.entries()) {
+    for (const [i, parameter] of apart.entries()) {
       const { buffer, offset } = pages.targets[i]!;
       parameter.target = pages.targets[i]!;
       Object.assign(parameter.storage, { buffer, offset });
     }
+    // A target of its own for each, since it is by its target that an average is known.
+    for (const parameter of fresh) if (parameter.beside) parameter.target = { ...parameter.beside.target! };
   }
 
   function scope(path: string): WeightScope {
@@ -130,7 +159,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
         const key = below(name);
         find(key, [shape]);
         const rows = shape.reduce((a, b) => a * b, 1);
-        return { ...keep({ key, rows, channels: 1, taps: 1, width: 0, packed: false }), shape };
+        return { shape, storage: keep({ key, rows, channels: 1, taps: 1, width: 0, packed: false }).storage };
       },
       matrix(name, rows, channels, kernel = 1) {
         const key = below(name);
@@ -144,12 +173,27 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
               ]
             : [[rows, channels, kernel, kernel]],
         );
-        const isHalf = averageOf(blend, key).result === 'F16';
-        const width = channels % 4 !== 0 ? 1 : isHalf && gpu.matrixUnits !== 'none' && channels % 32 === 0 ? 32 : 4;
-        const packed = width !== 1 && isHalf;
         const taps = kernel * kernel;
-        const data = keep({ key, rows, channels, taps, width, packed });
-        return { data, rows, inner: channels * taps, kernel, width, packed };
+        const layout = layoutOf(key, channels);
+        const { storage } = keep({ key, rows, channels, taps, ...layout });
+        return { data: { shape: [rows, channels * taps], storage }, rows, inner: channels * taps, kernel, ...layout };
+      },
+      joint(names, rows, channels) {
+        const keys = names.map(below);
+        for (const key of keys) find(key, [[rows, channels]]);
+        const layouts = keys.map((key) => layoutOf(key, channels));
+        if (layouts.some(({ width }) => width !== 32)) return undefined;
+        const allRows = rows * keys.length;
+        let beside: Parameter | undefined;
+        for (const [i, key] of keys.entries()) {
+          const kept = keep(
+            { key, rows, channels, taps: 1, ...layouts[i]!, beside },
+            { allRows, rowsBefore: i * rows },
+          );
+          beside ??= kept;
+        }
+        const data = { shape: [allRows, channels], storage: beside!.storage };
+        return { data, rows: allRows, inner: channels, kernel: 1, ...layouts[0]! };
       },
     };
   }
@@ -237,14 +281,14 @@ const position = (blend: Blend, { key }: Parameter): number => blend.ingredients
 
 /** Pieces of a parameter that fit so much memory, whole rows each; an even number of them, so that words are whole. */
 function cut(parameter: Parameter, planned: Average, bytes: number): Piece[] {
-  const { rows, channels, taps, width, packed, target } = parameter;
+  const { rows, allRows, rowsBefore, channels, taps, width, packed, target } = parameter;
   const average = packed ? { ...planned, result: 'F16' as const } : planned; // another blend may be of another type
   const rowBytes = average.terms.reduce((sum, { info }) => sum + channels * taps * stagedBytes(info), 0);
   const most = Math.max(2, Math.floor((bytes - 4096) / rowBytes / 2) * 2);
   const pieces: Piece[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
     const taken = Math.min(most, rows - firstRow);
-    pieces.push({ average, firstRow, rows: taken, allRows: rows, channels, taps, target, width, packed });
+    pieces.push({ average, firstRow, rows: taken, allRows, rowsBefore, channels, taps, target, width, packed });
   }
   return pieces;
 }

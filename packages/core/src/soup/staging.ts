@@ -17,10 +17,12 @@ export interface Target {
 /** A run of whole rows of one tensor, in every ingredient, and where the average goes. */
 export interface Piece {
   readonly average: Average;
-  /** The tensor seen as (all rows, channels, taps). */
+  /** The tensor seen as (rows, channels, taps). */
   readonly firstRow: number;
   readonly rows: number;
+  /** Of the matrix in memory, which other tensors may be part of, and how many of them before this one. */
   readonly allRows: number;
+  readonly rowsBefore?: number;
   readonly channels: number;
   readonly taps: number;
   /** Where the result goes; without one it is handed out as bytes. */
