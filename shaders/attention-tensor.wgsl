@@ -4,11 +4,11 @@
 //   q, y   (images, queries, heads * HEAD)   f16
 //   k, v   (images, keys, heads * HEAD)      f16
 //
-// A workgroup has SUBGROUPS subgroups of 32 lanes; each has 16 queries of one head. The workgroup goes through the keys 16 * KEY_BLOCKS at a time, and the next
-// ones are on their way into registers meanwhile. It takes little workgroup memory, so that a compute unit has several to turn
-// to while one waits. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros. Scores, their maximum and all sums are f32;
-// shares are halves, but not their total. k and v are bound as read_write for the reason that tensor-tile.wgsl gives, and q
-// since all three may be parts of one buffer.
+// A workgroup has SUBGROUPS subgroups of 32 lanes; each has 16 queries of one head. The workgroup goes through the keys
+// 16 * KEY_BLOCKS at a time, and the next ones are on their way into registers meanwhile. It takes little workgroup memory, so
+// that a compute unit has several to turn to while one waits. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros.
+// Scores, their maximum and all sums are f32; shares are halves, but not their total. k and v are bound as read_write for the
+// reason that tensor-tile.wgsl gives, and q since all three may be parts of one buffer.
 //
 // Sums in matrices cannot be scaled row by row, so shares are relative to the highest score of the first keys that are looked
 // at; in self-attention those are the queries' own, which score high. Where a later one is higher by more than LAG, which is
@@ -37,7 +37,7 @@ const KEYS = KEY_BLOCKS * 16;
 const PADDED = BLOCKS * 16;
 const HEAD_CHUNKS = HEAD / 8;
 const CHUNKS = PADDED / 8;
-// Lanes that have a query's row between them, each half of it.
+// Lanes that have a query's row between them, each half of it: KEY_BLOCKS eights.
 const SHARERS = 2;
 const LOWEST = -1e30;
 // 2 to this is what the largest share can be; the largest half is twice that.
@@ -96,8 +96,8 @@ fn main(
 
   let sharer = lane / (32 / SHARERS);
   let row = group_row + lane % (32 / SHARERS);
-  let scores_at = SCORES_START + row * SCORE_PITCH + sharer * EIGHTS * 2;
-  let shares_at = SHARES_START + row * SHARE_PITCH + sharer * EIGHTS;
+  let scores_at = SCORES_START + row * SCORE_PITCH + sharer * KEY_BLOCKS * 2;
+  let shares_at = SHARES_START + row * SHARE_PITCH + sharer * KEY_BLOCKS;
   var reference = LOWEST;
   var total = 0.0;
   loop {
@@ -140,13 +140,13 @@ fn main(
         k_next#i = chunk_of(&k, first_key(unit + 2, units) + key#i, k_start, row_chunks, head_at, chunk#i);
       }
       if (first + KEYS > params.keys) {
-        for (var i = 0u; i < EIGHTS * 2; i++) {
-          let is_there = vec4u(first + (sharer * EIGHTS * 2 + i) * 4) + vec4u(0, 1, 2, 3) < vec4u(params.keys);
+        for (var i = 0u; i < KEY_BLOCKS * 2; i++) {
+          let is_there = vec4u(first + (sharer * KEY_BLOCKS * 2 + i) * 4) + vec4u(0, 1, 2, 3) < vec4u(params.keys);
           let four = bitcast<vec4f>(memory[scores_at + i]);
           memory[scores_at + i] = bitcast<vec4u>(select(vec4f(LOWEST), four, is_there));
         }
       }
-      @unroll for (var i = 0u; i < EIGHTS; i++) {
+      @unroll for (var i = 0u; i < KEY_BLOCKS; i++) {
         let low#i = bitcast<vec4f>(memory[scores_at + i * 2]);
         let high#i = bitcast<vec4f>(memory[scores_at + i * 2 + 1]);
         let highest#i = max(low#i, high#i);
@@ -156,7 +156,7 @@ fn main(
         let first_highest = scale * highest_of_row(highest);
         reference = select(reference, first_highest, reference == LOWEST);
       }
-      @unroll for (var i = 0u; i < EIGHTS; i++) {
+      @unroll for (var i = 0u; i < KEY_BLOCKS; i++) {
         let share_low#i = exp2(low#i * scale - reference);
         let share_high#i = exp2(high#i * scale - reference);
         total += dot(share_low#i + share_high#i, vec4f(1));

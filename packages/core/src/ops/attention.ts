@@ -141,7 +141,6 @@ export function tensorConstants(headWidth: number, { subgroups, keyBlocks }: Ten
     SUBGROUPS: subgroups,
     KEY_BLOCKS: keyBlocks,
     SLOTS: Math.ceil((keyBlocks * 16 * blocks * 2) / (subgroups * 32)),
-    EIGHTS: keyBlocks,
   };
 }
 

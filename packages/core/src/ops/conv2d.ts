@@ -40,6 +40,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   const { precision, residual } = graph.gpu;
   const type = options.type === 'residual' ? residual : (options.type ?? precision);
   const shape = [images, outHeight, outWidth, w.rows];
+  const product = { x, w, bias, shape, type, rowsPerImage: outHeight * outWidth };
   const window = {
     kernel: w.kernel,
     stride,
@@ -53,28 +54,25 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   };
   if (w.width === 32) {
     return tensorProduct({
+      ...product,
+      kernel: 'conv2d-tensor',
       // Each number is read by every tap: rounded once, not nine times.
-      ...{ kernel: 'conv2d-tensor', x: cast(x, 'f16'), w, bias, shape, type },
-      rowsPerImage: outHeight * outWidth,
+      x: cast(x, 'f16'),
       params: { ...window, channels },
       constants: { UPSAMPLE: upsampleTo[0] !== height || upsampleTo[1] !== width },
     });
   }
 
   const vectors = channels / w.width;
-  if (isHeld(graph.gpu, w, outHeight * outWidth)) {
-    return heldProduct({
-      ...{ kernel: 'conv2d-rows', x, w, bias, shape, type },
-      rowsPerImage: outHeight * outWidth,
-      params: { ...window, channels: vectors },
-    });
+  if (isHeld(graph.gpu, w, product.rowsPerImage)) {
+    return heldProduct({ ...product, kernel: 'conv2d-rows', params: { ...window, channels: vectors } });
   }
-  const product: Product = { kernel: 'conv2d', rows, columns: w.rows, inner: w.inner };
-  const { tile, tiling } = plainTiling(graph.gpu, product);
+  const measured: Product = { kernel: 'conv2d', rows, columns: w.rows, inner: w.inner };
+  const { tile, tiling } = plainTiling(graph.gpu, measured);
   const rowGroups = Math.ceil(rows / tile.rows);
   return call(graph, {
     kernel: 'conv2d',
-    product: { ...product, ...tiling },
+    product: { ...measured, ...tiling },
     inputs: { x, w: w.data, bias },
     shape,
     type,

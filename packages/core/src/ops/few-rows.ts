@@ -1,8 +1,8 @@
 /** Products of very few rows by weights that lie for the matrix units, which would have hardly anything to multiply. */
 import { activationCode } from '../gpu/activate.js';
-import { call, graphOf, type StorageType, type Tensor } from '../gpu/graph.js';
+import { call, graphOf, type Tensor } from '../gpu/graph.js';
 import { epilogueParams } from './epilogue.js';
-import type { Matrix } from './weights.js';
+import type { MatrixProduct } from './weights.js';
 
 /** As in few-rows.wgsl. */
 const ROWS = 2;
@@ -10,15 +10,8 @@ const COLUMNS = 16;
 /** Up to here weights are read as often as there are pairs of rows. */
 export const FEW_ROWS = 8;
 
-export interface FewRows {
-  readonly x: Tensor;
-  readonly w: Matrix;
-  readonly bias?: Tensor;
+export interface FewRows extends MatrixProduct {
   readonly rows: number;
-  /** Shape of the result; its last dimension is the columns. */
-  readonly shape: readonly number[];
-  readonly type: StorageType;
-  readonly rowsPerImage: number;
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 32. */

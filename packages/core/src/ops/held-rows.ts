@@ -4,9 +4,9 @@
  */
 import { activationCode } from '../gpu/activate.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { call, elementCount, graphOf, type StorageType, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
-import type { Matrix } from './weights.js';
+import type { Matrix, MatrixProduct } from './weights.js';
 
 /** As in held-rows.wgsl. */
 const LANE_ROWS = 4;
@@ -29,15 +29,8 @@ const heldVectors = (inner: number): number =>
   HELD.reduce((best, held) => (padded(inner, held) < padded(inner, best) ? held : best));
 const padded = (inner: number, held: number): number => Math.ceil(inner / held) * held;
 
-export interface HeldProduct {
+export interface HeldProduct extends MatrixProduct {
   readonly kernel: 'matmul-rows' | 'conv2d-rows';
-  readonly x: Tensor;
-  readonly w: Matrix;
-  readonly bias?: Tensor;
-  /** Shape of the result; its last dimension is the columns. */
-  readonly shape: readonly number[];
-  readonly type: StorageType;
-  readonly rowsPerImage: number;
   readonly params?: Readonly<Record<string, number>>;
 }
 

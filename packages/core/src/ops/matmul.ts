@@ -41,31 +41,10 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
   // rows of one image: everything behind the first dimension
   const rowsPerImage = rows / (x.shape[0] ?? 1);
   const graph = graphOf(x);
-  if (w.width === 32 && rows <= FEW_ROWS) {
-    return fewRows({ x, w, bias, rows, shape, type: type ?? graph.gpu.precision, rowsPerImage });
-  }
-  if (w.width === 32) {
-    return tensorProduct({
-      kernel: 'matmul-tensor',
-      x,
-      w,
-      bias,
-      shape,
-      type: type ?? graph.gpu.precision,
-      rowsPerImage,
-    });
-  }
-  if (isHeld(graph.gpu, w, rowsPerImage)) {
-    return heldProduct({
-      kernel: 'matmul-rows',
-      x,
-      w,
-      bias,
-      shape,
-      type: type ?? graph.gpu.precision,
-      rowsPerImage,
-    });
-  }
+  const product = { x, w, bias, shape, type: type ?? graph.gpu.precision, rowsPerImage };
+  if (w.width === 32 && rows <= FEW_ROWS) return fewRows({ ...product, rows });
+  if (w.width === 32) return tensorProduct({ ...product, kernel: 'matmul-tensor' });
+  if (isHeld(graph.gpu, w, rowsPerImage)) return heldProduct({ ...product, kernel: 'matmul-rows' });
   return batchedMatmul(graph, {
     x,
     w: w.data,

@@ -3,10 +3,10 @@
  * the inner dimension is summed up. matmul.ts and conv2d.ts come here when their weights lie in blocks of 32.
  */
 import { activationCode } from '../gpu/activate.js';
-import { call, elementCount, graphOf, type StorageType, spread, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
-import { type Matrix, WIDEST_TILE } from './weights.js';
+import { type MatrixProduct, WIDEST_TILE } from './weights.js';
 
 /** What a workgroup computes, by how many subgroups side by side, and how much of the inner dimension it stages. */
 export interface Tile {
@@ -121,15 +121,8 @@ export function tileConstants({ rows, columns, rowGroups, columnGroups, depth }:
   };
 }
 
-export interface TensorProduct {
+export interface TensorProduct extends MatrixProduct {
   readonly kernel: 'matmul-tensor' | 'conv2d-tensor';
-  readonly x: Tensor;
-  readonly w: Matrix;
-  readonly bias?: Tensor;
-  /** Shape of the result; its last dimension is the columns. */
-  readonly shape: readonly number[];
-  readonly type: StorageType;
-  readonly rowsPerImage: number;
   /** Results that the columns are of, as many each; y then has one after the other, so many elements apart. */
   readonly parts?: { readonly count: number; readonly pitch: number };
   readonly params?: Readonly<Record<string, number>>;

@@ -1,5 +1,5 @@
 /** What resident weights look like to the ops: see soup/parameters.ts for how they get there. */
-import type { Tensor } from '../gpu/graph.js';
+import type { StorageType, Tensor } from '../gpu/graph.js';
 
 /** Columns of the matrix units' widest tile: behind a matrix of width 32 lies memory for a whole one (tensor.ts). */
 export const WIDEST_TILE = 160;
@@ -19,4 +19,15 @@ export interface Matrix {
   readonly width: 1 | 4 | 32;
   /** Whether two f16 share a u32; else f32. */
   readonly packed: boolean;
+}
+
+/** y = x · wᵀ + bias over the last dimension of x, or over the window of a convolution. */
+export interface MatrixProduct {
+  readonly x: Tensor;
+  readonly w: Matrix;
+  readonly bias?: Tensor;
+  /** Shape of the result; its last dimension is the columns. */
+  readonly shape: readonly number[];
+  readonly type: StorageType;
+  readonly rowsPerImage: number;
 }

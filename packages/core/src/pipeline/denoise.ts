@@ -59,9 +59,10 @@ function createPace(gpu: Gpu) {
   let last = Promise.resolve();
   let ended = 0;
   let took = Number.POSITIVE_INFINITY;
+  const isShort = () => took < SHORT_MS;
   return {
     get isShort() {
-      return took < SHORT_MS;
+      return isShort();
     },
     /** The end of the last prediction and of all before it. An error is told to one wait alone, so it is passed on. */
     get last() {
@@ -69,13 +70,13 @@ function createPace(gpu: Gpu) {
     },
     /** The end of all that has been submitted. Where nothing is submitted ahead, nobody asks before predictions are done. */
     async end(): Promise<void> {
-      const all = took < SHORT_MS ? whenDone(gpu) : undefined;
+      const all = isShort() ? whenDone(gpu) : undefined;
       await last;
       await (all ?? whenDone(gpu));
     },
     /** A prediction was submitted, which was begun at `begun`. */
     mark(begun: number): void {
-      const resting = took < SHORT_MS ? undefined : rest.most(begun);
+      const resting = isShort() ? undefined : rest.most(begun);
       const done = resting ? undefined : whenDone(gpu);
       const timed = async (before: Promise<void>) => {
         await before;
