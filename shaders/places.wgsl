@@ -1,5 +1,5 @@
-// Where the averages of residents come from and go to: a part of average-bounded.wgsl and average-tiles.wgsl. Many of them
-// are made in one dispatch: each workgroup looks up which tile of which place is its own.
+// Where the averages of residents come from and go to: a part of average-bounded.wgsl, and of average-tiles.wgsl and
+// average-fours.wgsl. Many of them are made in one dispatch: each workgroup looks up which tile of which place is its own.
 //
 //   table  of each place, from its entry on:
 //            how many ingredients (none: it stays as it is), q, a little more than 2^-10 / q (f32), where sums begin (i32)

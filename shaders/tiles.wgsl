@@ -5,9 +5,9 @@
 // Uses places.wgsl
 //
 // A tile is ROWS rows of a column of the file: 64 channels, or all taps of 32. Either is read and averaged as it lies in the
-// file, whole lines at a time, DEPTH times eight a thread, since a sum does not mind where its numbers belong. With one tap eight that are neighbours
-// there are of eight channels, and stored at once; else they meet in workgroup memory, and each thread takes all taps of
-// eight channels of a row from there.
+// file, whole lines at a time, DEPTH times eight a thread, since a sum does not mind where its numbers belong. With one tap
+// eight that are neighbours there are of eight channels, and stored at once; else they meet in workgroup memory, and each
+// thread takes all taps of eight channels of a row from there.
 
 // In vec4u.
 const BLOCK = 4u;
