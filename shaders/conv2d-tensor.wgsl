@@ -11,9 +11,6 @@
 // With UPSAMPLE the input is first scaled to (up_height, up_width) by nearest neighbour, as it is read.
 
 struct Params {
-  has_bias: u32,
-  has_shift: u32,
-  has_residual: u32,
   rows: u32,
   columns: u32,
   inner: u32,
@@ -22,7 +19,6 @@ struct Params {
   part_columns: u32,
   part_pitch: u32,
   channels: u32,
-  kernel: u32,
   stride: u32,
   pad_top: u32,
   pad_left: u32,
@@ -77,9 +73,9 @@ fn begin_row(row: u32) -> Window {
 }
 
 fn begin_step(k: u32) -> Step {
-  let taps = params.kernel * params.kernel;
+  let taps = KERNEL * KERNEL;
   let tap = k / 32 % taps;
-  let at = vec2u(tap / params.kernel, tap % params.kernel);
+  let at = vec2u(tap / KERNEL, tap % KERNEL);
   let channel = k / 32 / taps * 32 + k % 32;
   return Step(((at.x * params.in_width + at.y) * params.channels + channel) / 8, vec2i(at), channel);
 }

@@ -7,9 +7,6 @@
 //   residual, y   (rows, columns)
 
 struct Params {
-  has_bias: u32,
-  has_shift: u32,
-  has_residual: u32,
   rows: u32,
   columns: u32,
   inner: u32,
@@ -37,14 +34,27 @@ fn main(
   tile(group, thread, subgroup, lane);
 }
 
+// Of an inner index: how far into a row of x it is, and which part of the numbers is wanted.
+struct Step {
+  by: u32,
+  is_rest: bool,
+}
+
 fn begin_row(row: u32) -> u32 {
-  return row * params.inner / 8;
+  return row * w_inner() / 8;
 }
 
-fn begin_step(k: u32) -> u32 {
-  return k / 8;
+fn begin_step(k: u32) -> Step {
+  if (IN_TWO) {
+    return Step(k % w_inner() / 8, k >= w_inner());
+  }
+  return Step(k / 8, false);
 }
 
-fn x_chunk(row_at: u32, step: u32) -> vec4u {
-  return x_halves(x[row_at + step]);
+fn x_chunk(row_at: u32, step: Step) -> vec4u {
+  let eight = x[row_at + step.by];
+  if (IN_TWO) {
+    return x_part(eight, step.is_rest);
+  }
+  return x_halves(eight);
 }

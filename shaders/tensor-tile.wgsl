@@ -1,6 +1,6 @@
 // A tile of y = x · wᵀ on the matrix units: what matmul-tensor.wgsl and conv2d-tensor.wgsl share. The kernel that uses it
-// has `params` with rows, columns, inner, split, rows_per_image, part_... and has_...; the bindings w, bias, shift, residual and
-// y; and three functions:
+// has `params` with rows, columns, inner, split, rows_per_image and part_...; the bindings w, bias, shift, residual and y;
+// and three functions:
 //   begin_row(row) -> at          for each row of x that this thread fetches: all that x_chunk needs to know of it
 //   begin_step(k) -> step         the same of an inner index
 //   x_chunk(at, step) -> vec4u    eight halves of that row, from that inner index on
@@ -19,8 +19,11 @@
 //
 // GATED: y = value * gelu(gate), value being the first half of the columns and gate the second (GEGLU: Shazeer 2020, arXiv
 // 2002.05202). A tile then has eight columns of either in turn, so that every matrix has both; y is (rows, columns / 2).
-
+//
 // JOINT: columns belong to several results, part_columns each, of which y has one after the other, part_pitch apart.
+//
+// IN_TWO: x is f32 and must not lose what halves cannot hold: the inner dimension runs over the highest bits of x, then over
+// the rest, which halves hold as well as they can, and over the weights twice. What is lost is below 2^-21 of x.
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -172,7 +175,13 @@ fn staged_row(thread: u32) -> u32 {
 
 // Where eight weights are: block after block of 32 of the inner dimension, as they lie in memory.
 fn w_chunk(k: u32, column: u32) -> u32 {
-  return (k / 32 * params.columns + column) * 4 + k % 32 / 8;
+  let at = select(k, k % w_inner(), IN_TWO);
+  return (at / 32 * params.columns + column) * 4 + at % 32 / 8;
+}
+
+// The weights' inner dimension.
+fn w_inner() -> u32 {
+  return select(params.inner, params.inner / 2, IN_TWO);
 }
 
 // The column of x · wᵀ that is a tile's column i.
@@ -192,7 +201,7 @@ fn sum_of(strip: u32, row: u32, column: u32) -> Vec {
 }
 
 fn with_bias(sum: Vec, column: u32) -> Vec {
-  if (params.has_bias != 0) {
+  if (HAS_BIAS) {
     return sum + Vec(bias[column / WIDTH]);
   }
   return sum;
@@ -200,11 +209,11 @@ fn with_bias(sum: Vec, column: u32) -> Vec {
 
 fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
   var value = with_bias(sum, column);
-  if (params.has_shift != 0) {
+  if (HAS_SHIFT) {
     value += Vec(shift[(row / params.rows_per_image * params.columns + column) / WIDTH]);
   }
   value = activate_vec(ACTIVATION, value);
-  if (params.has_residual != 0) {
+  if (HAS_RESIDUAL) {
     value += Vec(residual[at]);
   }
   return value;

@@ -1,4 +1,4 @@
-/** A reference UNet, module by module, where all that can goes through the matrix units; they are emulated. */
+/** A reference model, module by module, where all that can goes through the matrix units; they are emulated. */
 import {
   conform,
   createGpu,
@@ -14,26 +14,45 @@ import { openAdapter } from '../../packages/cli/src/device.ts';
 import { diskFolder, fileSource, REFERENCE } from '../support/files.ts';
 import { withEmulation } from '../support/matrix-emulation.ts';
 
-test.runIf(process.env.SOUP_TEST_F16 !== 'no')(
-  'sd21-tiny',
+const MODEL = `${REFERENCE}/sd21-tiny`;
+
+/** What differs from the reference, how much was compared, and by which kernels it was made. */
+async function conformed(component: 'unet' | 'text_encoder', bound = Number.POSITIVE_INFINITY) {
+  const adapter = await openAdapter();
+  const device = await adapter.requestDevice({
+    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: wantedLimits(adapter),
+  });
+  const gpu = createGpu(withEmulation(device), { precision: 'f16', matrixUnits: 'all' });
+  const file = golden(await openSafetensors(await fileSource(`${MODEL}/${goldenFile(component)}`)));
+  const results = [];
+  for await (const result of conform(gpu, await openModelFolder(diskFolder(MODEL)), component, file))
+    results.push(result);
+  return {
+    wrong: results.filter(({ ok, relativeL2 }) => !ok || relativeL2 > bound),
+    count: results.length,
+    kernels: [...new Set([...gpu.pipelines.values()].map(({ name }) => name))],
+  };
+}
+
+const hasF16 = process.env.SOUP_TEST_F16 !== 'no'; // SwiftShader has none
+
+test.runIf(hasF16)(
+  'UNet',
   async () => {
-    const adapter = await openAdapter();
-    const device = await adapter.requestDevice({
-      requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
-      requiredLimits: wantedLimits(adapter),
-    });
-    const gpu = createGpu(withEmulation(device), { precision: 'f16', matrixUnits: 'all' });
-    const path = `${REFERENCE}/sd21-tiny`;
-    const file = golden(await openSafetensors(await fileSource(`${path}/${goldenFile('unet')}`)));
-    const results = [];
-    for await (const result of conform(gpu, await openModelFolder(diskFolder(path)), 'unet', file))
-      results.push(result);
-    expect(results.filter(({ ok }) => !ok)).toEqual([]);
-    expect(results.length).toBe(22);
-    const used = new Set([...gpu.pipelines.values()].map(({ name }) => name));
-    expect([...used]).toEqual(
-      expect.arrayContaining(['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows']),
-    );
+    const { wrong, count, kernels } = await conformed('unet');
+    expect([wrong, count]).toEqual([[], 22]);
+    expect(kernels).toEqual(expect.arrayContaining(['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows']));
+  },
+  900_000,
+);
+
+test.runIf(hasF16)(
+  'text encoder, as precisely as in f32',
+  async () => {
+    const { wrong, count, kernels } = await conformed('text_encoder', 1e-5);
+    expect([wrong, count]).toEqual([[], 7]);
+    expect(kernels).toContain('matmul-tensor');
   },
   900_000,
 );

@@ -4,9 +4,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
-import { sharedConstants, tensorConstants } from '../../packages/core/src/ops/attention.ts';
+import { sharedConstants, TENSOR_SHAPES, tensorConstants } from '../../packages/core/src/ops/attention.ts';
 import { heldConstants } from '../../packages/core/src/ops/held-rows.ts';
-import { tileConstants } from '../../packages/core/src/ops/tensor.ts';
+import { TENSOR_TILES, tileConstants } from '../../packages/core/src/ops/tensor.ts';
 import { nullGpu } from '../support/gpu.ts';
 
 const WORKGROUP = 64;
@@ -86,14 +86,21 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     [1, 4].flatMap((width) =>
       ([32, 64] as const).map((depth) => ({
         ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4, matrixUnits: true },
-        constants: { ...tileConstants({ ...tile, depth }), ACTIVATION: 1, GATED: depth === 32, JOINT: depth === 64 },
+        constants: {
+          ...tileConstants({ ...tile, depth }),
+          ...{ ACTIVATION: 1, GATED: depth === 32, JOINT: depth === 64, IN_TWO: width === 4 },
+          ...{ HAS_BIAS: depth === 32, HAS_SHIFT: depth === 64, HAS_RESIDUAL: depth === 32 },
+        },
       })),
     ),
   );
   const tensor: Partial<Record<ShaderName, Variant[]>> = {
     'matmul-tensor': tiles,
     'conv2d-tensor': tiles.flatMap((one) =>
-      [true, false].map((UPSAMPLE) => ({ ...one, constants: { ...one.constants, UPSAMPLE } })),
+      [true, false].map((UPSAMPLE) => ({
+        ...one,
+        constants: { ...one.constants, IN_TWO: false, KERNEL: 3, UPSAMPLE },
+      })),
     ),
     'attention-tensor': [8, 24].map((HEAD) => ({
       types: { q: elem, k: elem, v: elem, y: elem },
@@ -196,6 +203,24 @@ describe.each<Precision>(['f32', 'f16'])('with activations in %s', (precision) =
 
   test.each(Object.entries(variantsOf(precision)) as [ShaderName, Variant[]][])('%s', async (name, variants) => {
     for (const variant of variants) await checkKernel(gpu, name, variant);
+  });
+});
+
+/** At their own size the matrix units' kernels take more workgroup memory than this device has: their text is compiled. */
+describe('as large as on a graphics card', () => {
+  const check = async (name: ShaderName, variant: Variant) =>
+    checkKernel(await nullGpu('f16'), name, { matrixUnits: true, ...variant }, { isTooLarge: true });
+  const types = { x: 'f16', w: 'f16', residual: 'f32', y: 'f32', q: 'f16', k: 'f16', v: 'f16' } as const;
+
+  test.each(TENSOR_SHAPES)('attention in shape %j', (shape) =>
+    check('attention-tensor', { types: { ...types, y: 'f16' }, constants: tensorConstants(shape.widestHead, shape) }),
+  );
+
+  const flags = { HAS_BIAS: true, HAS_SHIFT: true, HAS_RESIDUAL: true, JOINT: false, IN_TWO: false, ACTIVATION: 1 };
+  test.each([...TENSOR_TILES])('products in tiles of %s', async (_, tile) => {
+    const constants = { ...tileConstants(tile), ...flags };
+    for (const GATED of [false, true]) await check('matmul-tensor', { types, constants: { ...constants, GATED } });
+    await check('conv2d-tensor', { types, constants: { ...constants, GATED: false, KERNEL: 3, UPSAMPLE: true } });
   });
 });
 

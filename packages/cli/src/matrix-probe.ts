@@ -5,6 +5,10 @@
 import { checkMatrixUnits } from '@diffusion-soup/core';
 import { openGpu } from './device.js';
 
-const { gpu } = await openGpu({ precision: 'f16', matrixUnits: 'all', adapter: process.argv[2] });
-const results = await checkMatrixUnits(gpu, { all: true });
-process.stdout.write(JSON.stringify(results), () => process.exit(0));
+try {
+  const { gpu } = await openGpu({ precision: 'f16', matrixUnits: 'all', adapter: process.argv[2] });
+  const results = await checkMatrixUnits(gpu, { all: true });
+  process.stdout.write(JSON.stringify(results), () => process.exit(0));
+} catch (error) {
+  process.stderr.write(String(error), () => process.exit(1));
+}

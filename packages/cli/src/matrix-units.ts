@@ -3,7 +3,7 @@
  * compute nonsense. So each adapter with its driver is asked once, in a process of its own and for a limited time, and the
  * verdict is kept. SOUP_MATRIX_UNITS=none|products|all overrules it, SOUP_MATRIX_UNITS=check asks again.
  */
-import { execFile } from 'node:child_process';
+import { type ExecFileException, execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -18,6 +18,7 @@ import {
 } from '@diffusion-soup/core';
 import { writeFileAtomic } from './atomic-file.js';
 import { cacheFolder } from './hash/cache.js';
+import { printable } from './text.js';
 import { version, versionOf } from './version.js';
 
 export interface Verdict {
@@ -74,8 +75,11 @@ async function judge(probe: () => Promise<string>): Promise<Verdict> {
       warning: `the matrix units of this GPU compute something else for ${wrong.join('; ')}: ${without(units)}`,
     };
   } catch (error) {
-    const { killed, signal, code } = error as { killed?: boolean; signal?: string; code?: number | string };
-    const how = killed ? `took longer than ${LIMIT_MS / 1000} s` : `ended with ${signal ?? code ?? String(error)}`;
+    const { killed, signal, code, stderr } = error as Partial<ExecFileException & { readonly stderr: string }>;
+    const said = stderr ? ` (${printable(stderr.trim().slice(0, 300))})` : '';
+    const how = killed
+      ? `took longer than ${LIMIT_MS / 1000} s`
+      : `ended with ${signal ?? code ?? String(error)}${said}`;
     return { units: 'none', warning: `trying the matrix units of this GPU ${how}: ${without('none')}` };
   }
 }

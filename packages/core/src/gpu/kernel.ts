@@ -96,14 +96,21 @@ fn number_of(v: f32, i: u32) -> f32 { return v; }
 fn split_at(i: u32, low: f32, high: f32) -> f32 { return low; }
 fn activate_vec(activation: u32, v: f32) -> f32 { return activate(activation, v); }`;
 
-/** Eight halves of x as they lie in memory, and eight f32 rounded to halves. */
+/** Eight halves of x as they lie in memory, and eight f32 rounded to halves; their highest bits, that halves hold, or the rest. */
 const EIGHT_F16 = `alias XEight = vec4u;
-fn x_halves(v: vec4u) -> vec4u { return v; }`;
+fn x_halves(v: vec4u) -> vec4u { return v; }
+fn x_part(v: vec4u, is_rest: bool) -> vec4u { return select(v, vec4u(0), is_rest); }`;
 const EIGHT_F32 = `alias XEight = array<vec4f, 2>;
 fn x_halves(v: XEight) -> vec4u {
   let a = clamp(v[0], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
   let b = clamp(v[1], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
   return vec4u(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
+}
+fn high_bits(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(v) & vec4u(0xffffe000)); }
+fn x_part(v: XEight, is_rest: bool) -> vec4u {
+  let a = high_bits(v[0]);
+  let b = high_bits(v[1]);
+  return x_halves(XEight(select(a, v[0] - a, is_rest), select(b, v[1] - b, is_rest)));
 }`;
 
 const MATRIX_UNITS = `enable subgroups;
@@ -219,8 +226,16 @@ export async function preparePipelines(
   await gpu.settled(Promise.all(made), 'compiling shaders');
 }
 
-/** Compiles a kernel and reports what the compiler says, with the lines it speaks of. For tests and `doctor`. */
-export async function checkKernel(gpu: Gpu, name: ShaderName, variant: Variant = {}): Promise<void> {
+/**
+ * Compiles a kernel and reports what the compiler says, with the lines it speaks of. For tests. `isTooLarge`: takes more
+ * workgroup memory than this device has, so that no pipeline is made.
+ */
+export async function checkKernel(
+  gpu: Gpu,
+  name: ShaderName,
+  variant: Variant = {},
+  { isTooLarge = false } = {},
+): Promise<void> {
   const source = kernelSource(name);
   const code = codeOf(source, variant);
   gpu.device.pushErrorScope('validation');
@@ -230,7 +245,7 @@ export async function checkKernel(gpu: Gpu, name: ShaderName, variant: Variant =
   const complaints = info.messages
     .filter((message) => message.type !== 'info')
     .map((message) => `${name}.wgsl: ${message.message}\n  ${message.lineNum}: ${lines[message.lineNum - 1] ?? ''}`);
-  getPipeline(gpu, name, variant);
+  if (!isTooLarge) getPipeline(gpu, name, variant);
   const error = await gpu.device.popErrorScope();
   if (error) complaints.push(error.message);
   if (complaints.length > 0) throw new ShaderError(complaints.join('\n'), { name, variant });

@@ -88,7 +88,11 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     }
     assignActivations(gpu, recording, label);
 
-    const absent = makeOwn(ALIGNMENT, STORAGE, 'absent input');
+    // Two, since nothing may be bound for reading and for writing at once.
+    const absent = {
+      'read-only-storage': makeOwn(ALIGNMENT, STORAGE, 'absent input'),
+      storage: makeOwn(ALIGNMENT, STORAGE, 'absent input that may be written'),
+    };
     const params = makeOwn(Math.max(1, graph.nodes.length) * PARAMS_PITCH, UNIFORM | COPY_DST, 'parameters');
     const packed = new ArrayBuffer(params.size);
     const steps = graph.nodes.map((node, i) => {
@@ -97,11 +101,11 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variantOf(node, wanted));
       packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
       const entries = source.bindings.map(({ name: role, type }, binding): GPUBindGroupEntry => {
-        if (type === 'uniform') {
+        if (type !== 'storage' && type !== 'read-only-storage') {
           return { binding, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } };
         }
         const x = role === 'y' ? node.output : node.inputs[role];
-        return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent } };
+        return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent[type] } };
       });
       const bindGroup = gpu.device.createBindGroup({ label: name, layout, entries });
       return { name, shape: node.output.shape, product: node.product, pipeline, bindGroup, workgroups };

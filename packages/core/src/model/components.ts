@@ -42,9 +42,13 @@ export type Vae = ReturnType<typeof createVae>;
  */
 const BESIDE_TEXT = /(^|\.)(position_ids|text_projection(\.weight)?|logit_scale)$/;
 
-/** Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. */
+/**
+ * Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. The matrix units
+ * multiply them in two parts, which loses nothing.
+ */
 export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Blend) {
-  const gpu = withTier(device, { precision: 'f32', residual: 'f32', matrixUnits: 'none' });
+  const matrixUnits = device.matrixUnits === 'none' ? 'none' : 'products';
+  const gpu = withTier(device, { precision: 'f32', residual: 'f32', matrixUnits });
   const parameters = createParameters(gpu, blend);
   const scope = clipScope(parameters.scope);
   const model = clipText(scope, config);

@@ -59,7 +59,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
       // Each number is read by every tap: rounded once, not nine times.
       x: cast(x, 'f16'),
       params: { ...window, channels },
-      constants: { UPSAMPLE: upsampleTo[0] !== height || upsampleTo[1] !== width },
+      constants: { KERNEL: w.kernel, UPSAMPLE: upsampleTo[0] !== height || upsampleTo[1] !== width },
     });
   }
 

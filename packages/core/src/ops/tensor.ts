@@ -126,7 +126,7 @@ export interface TensorProduct extends MatrixProduct {
   /** Results that the columns are of, as many each; y then has one after the other, so many elements apart. */
   readonly parts?: { readonly count: number; readonly pitch: number };
   readonly params?: Readonly<Record<string, number>>;
-  readonly constants?: Readonly<Record<string, boolean>>;
+  readonly constants?: Readonly<Record<string, number | boolean>>;
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 32. */
@@ -135,15 +135,18 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, p
   const columns = w.rows;
   const rows = parts ? elementCount(x.shape) / w.inner : elementCount(shape) / columns;
   const mostBytes = graph.gpu.device.limits.maxComputeWorkgroupStorageSize;
-  const product: Product = { kernel, rows, columns, inner: w.inner };
+  // Where activations are f32, what halves cannot hold is multiplied as well.
+  const isInTwo = graph.gpu.precision === 'f32';
+  const inner = isInTwo ? w.inner * 2 : w.inner;
+  const product: Product = { kernel, rows, columns, inner };
   const mostSplits = parts ? 1 : Number.POSITIVE_INFINITY; // sum-splits.wgsl makes one result
   const tuned = graph.gpu.tuning?.(product);
   const isTuned = tuned && tuned.splits <= mostSplits && isPossible(tuned, product, mostBytes);
   const tiling = isTuned ? tuned : defaultTiling(product, mostBytes, mostSplits);
   const tile = TENSOR_TILES.get(tiling.tile)!;
-  const steps = w.inner / tile.depth;
+  const steps = inner / tile.depth;
   const split = Math.ceil(steps / tiling.splits) * tile.depth;
-  const splits = Math.ceil(w.inner / split);
+  const splits = Math.ceil(inner / split);
   const widthOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
   const width = widthOf(columns);
   const y = call(graph, {
@@ -162,14 +165,17 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, p
           ACTIVATION: activationCode(node.activation),
           GATED: node.isGated === true,
           JOINT: parts !== undefined,
+          IN_TWO: isInTwo,
+          HAS_BIAS: node.inputs.bias !== undefined,
+          HAS_SHIFT: node.inputs.shift !== undefined,
+          HAS_RESIDUAL: node.inputs.residual !== undefined,
           ...own.constants,
         },
       },
       params: {
-        ...epilogueParams(node),
         rows,
         columns,
-        inner: w.inner,
+        inner,
         split,
         rows_per_image: rowsPerImage,
         part_columns: columns / (parts?.count ?? 1),

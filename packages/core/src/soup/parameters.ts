@@ -121,9 +121,11 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   }
 
   /** How a matrix lies on the device. */
-  function layoutOf(key: string, channels: number): Pick<Matrix, 'width' | 'packed'> {
+  function layoutOf(key: string, channels: number, kernel = 1): Pick<Matrix, 'width' | 'packed'> {
     const isHalf = averageOf(blend, key).result === 'F16';
-    const width = channels % 4 !== 0 ? 1 : isHalf && gpu.matrixUnits !== 'none' && channels % 32 === 0 ? 32 : 4;
+    // Convolutions on the matrix units round their input to halves.
+    const hasUnits = gpu.matrixUnits !== 'none' && (gpu.precision === 'f16' || kernel === 1);
+    const width = channels % 4 !== 0 ? 1 : isHalf && hasUnits && channels % 32 === 0 ? 32 : 4;
     return { width, packed: width !== 1 && isHalf };
   }
 
@@ -174,7 +176,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
             : [[rows, channels, kernel, kernel]],
         );
         const taps = kernel * kernel;
-        const layout = layoutOf(key, channels);
+        const layout = layoutOf(key, channels, kernel);
         const { storage } = keep({ key, rows, channels, taps, ...layout });
         return { data: { shape: [rows, channels * taps], storage }, rows, inner: channels * taps, kernel, ...layout };
       },
