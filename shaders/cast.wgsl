@@ -2,20 +2,20 @@
 //
 //   x, y   (size)
 //
-// One thread per element.
+// One thread per vector, of which `size` is a count.
 
 struct Params {
   size: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<XElem>;
-@group(0) @binding(2) var<storage, read_write> y: array<YElem>;
+@group(0) @binding(1) var<storage, read> x: array<XVec>;
+@group(0) @binding(2) var<storage, read_write> y: array<YVec>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 256 + id.x;
   if (i < params.size) {
-    y[i] = to_y(f32(x[i]));
+    y[i] = to_y_vec(Vec(x[i]));
   }
 }

@@ -4,7 +4,7 @@
 //   b   (rows, b_channels)
 //   y   (rows, a_channels + b_channels)
 //
-// One thread per element of y.
+// One thread per vector of y. Channels and sizes are counted in vectors.
 
 struct Params {
   size: u32,
@@ -13,9 +13,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<AElem>;
-@group(0) @binding(2) var<storage, read> b: array<BElem>;
-@group(0) @binding(3) var<storage, read_write> y: array<YElem>;
+@group(0) @binding(1) var<storage, read> a: array<AVec>;
+@group(0) @binding(2) var<storage, read> b: array<BVec>;
+@group(0) @binding(3) var<storage, read_write> y: array<YVec>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -27,8 +27,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let row = i / channels;
   let channel = i % channels;
   if (channel < params.a_channels) {
-    y[i] = YElem(a[row * params.a_channels + channel]);
+    y[i] = YVec(a[row * params.a_channels + channel]);
   } else {
-    y[i] = YElem(b[row * params.b_channels + channel - params.a_channels]);
+    y[i] = YVec(b[row * params.b_channels + channel - params.a_channels]);
   }
 }

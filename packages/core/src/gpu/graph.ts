@@ -118,10 +118,10 @@ export function cast(x: Tensor, type: StorageType): Tensor {
     inputs: { x },
     shape: x.shape,
     type,
-    dispatch: () => ({
-      params: { size },
-      workgroups: spread(size, 256),
-    }),
+    dispatch: () => {
+      const width = size % 4 === 0 ? 4 : 1;
+      return { variant: { width }, params: { size: size / width }, workgroups: spread(size / width, 256) };
+    },
   });
 }
 

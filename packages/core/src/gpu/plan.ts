@@ -165,12 +165,15 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     };
     const all = Object.keys(inputs);
     const changing = all.filter((name) => !steady.inputs.includes(name));
-    const submitAll = (given: Inputs) => {
+    /** `ready`: the commands of everything that does not depend on steady inputs alone, if there are. */
+    const submitAll = (given: Inputs, ready?: readonly GPUCommandBuffer[]) => {
       write(steady.inputs, given);
       held = Object.fromEntries(
         steady.inputs.map((name) => [name, { given: given[name]!, numbers: given[name]!.slice() }]),
       );
-      for (const part of partsFrom(0)) submit([encode(part)]); // the GPU begins while the others are encoded
+      // The GPU begins while the others are encoded.
+      for (const part of ready ? [steps.slice(0, steady.nodes)] : partsFrom(0)) submit([encode(part)]);
+      if (ready) submit(ready);
     };
     /** Submits a run; what comes back encodes the commands of the next, for which there is time while the GPU works. */
     const begin = async (given: Inputs): Promise<() => void> => {
@@ -181,12 +184,16 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         gpu.onKernels(label, await runTimed(gpu.device.createCommandEncoder({ label }))());
         return () => {};
       }
-      const isAgain = next !== undefined && seemsHeld(given);
-      if (isAgain) submit(next!);
-      // Somebody may have written to an array that was given before: looked for while the GPU has begun.
-      if (!isAgain || !isHeld(given)) submitAll(given);
-      else for (const name of steady.inputs) held[name]!.given = given[name]!; // known by itself the next time
+      const ready = next;
       next = undefined;
+      if (!ready || !seemsHeld(given)) {
+        submitAll(given, ready);
+      } else {
+        submit(ready);
+        // Somebody may have written to an array that was given before: looked for while the GPU has begun.
+        if (!isHeld(given)) submitAll(given);
+        else for (const name of steady.inputs) held[name]!.given = given[name]!; // known by itself the next time
+      }
       return () => {
         next = partsFrom(steady.nodes).map(encode);
       };

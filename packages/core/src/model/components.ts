@@ -211,6 +211,7 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
   const plans = createPlanCache(gpu, 'VAE', ({ image, latents }, way): Record<string, Tensor> => {
     return way === 'encode' ? { moments: encoder(image!) } : { image: decoder(latents!) };
   });
+  const footprints = new Map<string, ReturnType<typeof footprint>>();
   /** Pixels along each side of one latent. */
   const factor = 2 ** (config.blockOutChannels.length - 1);
 
@@ -257,7 +258,13 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
     /** Bytes of activations that decoding latents of this size needs: at once, and for the largest tensor. */
     decodeFootprint({ images, height, width }: Sample) {
       const latents = [images, height, width, config.latentChannels];
-      return footprint(record(gpu, { latents }, ({ latents }) => ({ image: decoder(latents!) })));
+      const key = latents.join();
+      let known = footprints.get(key);
+      if (!known) {
+        known = footprint(record(gpu, { latents }, ({ latents }) => ({ image: decoder(latents!) })));
+        footprints.set(key, known);
+      }
+      return known;
     },
     destroy() {
       plans.destroy();

@@ -95,10 +95,14 @@ export function concat(a: Tensor, b: Tensor): Tensor {
     inputs: { a, b },
     shape,
     type: graph.gpu.residual,
-    dispatch: () => ({
-      params: { size, a_channels: aChannels, b_channels: bChannels },
-      workgroups: spread(size, 256),
-    }),
+    dispatch: () => {
+      const width = aChannels % 4 === 0 && bChannels % 4 === 0 ? 4 : 1;
+      return {
+        variant: { width },
+        params: { size: size / width, a_channels: aChannels / width, b_channels: bChannels / width },
+        workgroups: spread(size / width, 256),
+      };
+    },
   });
 }
 

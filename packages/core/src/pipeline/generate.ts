@@ -182,20 +182,20 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   throwIfAborted(signal);
   yield { type: 'start', settings, warnings };
   throwIfAborted(signal);
-  const encoded = await model.textEncoder.encode(ids, settings.clipSkip);
+  const encoding = model.textEncoder.encode(ids, settings.clipSkip);
+  // Each picture has its own stream of noise, so that it is the same alone and in a batch. It is made while texts are encoded.
+  const streams = entries.map(({ seed }) => noiseStream(seed, noise));
+  const normal = () => join(streams.map((stream) => stream.normal(shape)));
+  const firstNoise = request.image ? undefined : normal();
   const context = rowsOf(
-    encoded,
+    await encoding,
     texts.length,
     rows.map((text) => texts.indexOf(text)),
   );
 
-  // Each picture has its own stream of noise, so that it is the same alone and in a batch.
-  const streams = entries.map(({ seed }) => noiseStream(seed, noise));
-  const normal = () => join(streams.map((stream) => stream.normal(shape)));
-
   const schedule = makeSchedule(sampler, scheduler, steps, { strength: settings.strength });
   const start = request.image ? await encodeImage(model, request.image, normal) : undefined;
-  const first = start ? addNoise(start, normal(), schedule) : initialLatents(normal(), schedule);
+  const first = start ? addNoise(start, normal(), schedule) : initialLatents(firstNoise ?? normal(), schedule);
 
   const space = createLatentSpace(model.gpu, size, unet.config.inChannels);
   try {
