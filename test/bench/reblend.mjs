@@ -9,6 +9,7 @@ import { TILES, TILES_OF_TAPS } from '../../packages/core/dist/soup/bounded-kern
 import { proven } from '../../packages/core/dist/soup/halves.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { namesOf, UNET_CONFIG } from './sd21.mjs';
+import { warm } from './warm.mjs';
 
 const INGREDIENTS = 4;
 
@@ -55,10 +56,10 @@ export async function reblendUnets(gpu, { runs, all, weights }) {
     let turn = 0;
     const once = async () => {
       const begun = performance.now();
-      await parameters.load(blendOf(ingredients, [1, 2, 3 + turn++, 4]));
+      await parameters.load(blendOf(ingredients, [1, 2, 3 + (turn++ % 7), 4]));
       return watched.phases(begun, performance.now());
     };
-    for (let i = 0; i < 3; i++) await once();
+    await warm(once);
     const times = [];
     for (let i = 0; i < runs; i++) times.push(await once());
     watched.mode = 'stamped';

@@ -28,6 +28,8 @@ const UNCHECKED_FLAGS = [`${FEATURES},disable_robustness`, ...DAWN_FLAGS.slice(1
 export interface OpenOptions extends GpuOptions {
   /** Part of an adapter's name, to choose one of several. */
   readonly adapter?: string;
+  /** Is told what takes long, the first time. */
+  readonly onAsking?: (about: string) => void;
 }
 
 export interface OpenGpu {
@@ -76,7 +78,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenGpu> {
     requiredLimits: wantedLimits(adapter),
   });
   const isAsked = options.matrixUnits === undefined && options.precision !== 'f32';
-  const { units, warning } = (isAsked && (await matrixUnitsOf(adapter, options.adapter))) || {};
+  const { units, warning } = (isAsked && (await matrixUnitsOf(adapter, options.adapter, process.env, options))) || {};
   const matrixUnits = options.matrixUnits ?? units;
   const tuning = options.tuning ?? (await tuningFor(adapter));
   const gpu = createGpu(device, { ...options, adapterInfo: adapter.info, matrixUnits, tuning });

@@ -20,8 +20,12 @@ export async function loadDevice(): Promise<typeof import('./device.js')> {
 
 export async function openGpuFor(options: OpenOptions): Promise<OpenGpu> {
   const { openGpu } = await loadDevice();
-  return openGpu(options);
+  return openGpu({ onAsking: say, ...options });
 }
+
+const say = (about: string): void => {
+  process.stderr.write(`${about}\n`);
+};
 
 /** "llvmpipe: Mesa 25.0.7": what an adapter calls itself. */
 export function adapterName({ info }: Pick<GPUAdapter, 'info'>): string {

@@ -6,6 +6,7 @@
 import { type ExecFileException, execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -29,8 +30,15 @@ export interface Verdict {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Compiling takes a few seconds; a compiler that hangs is no better than one that dies. */
-const LIMIT_MS = 90_000;
+/**
+ * A compiler that hangs is no better than one that dies. One that works takes 7 minutes of a processor (26 s on 16 cores,
+ * H200), and is given twice that and a minute.
+ */
+const limitSeconds = (cores: number): number => 60 + Math.ceil(840 / Math.max(1, cores));
+
+/** For whoever waits. */
+export const ASKING =
+  "Trying this GPU's matrix units, once for this driver: half a minute with many processors, some minutes with few.";
 const PROBE = fileURLToPath(new URL('./matrix-probe.js', import.meta.url));
 const UNITS: readonly MatrixUnits[] = ['none', 'products', 'all'];
 
@@ -41,7 +49,10 @@ export async function matrixUnitsOf(
   adapter: GPUAdapter,
   name: string | undefined,
   env: Env = process.env,
-  probe: (name?: string) => Promise<string> = runProbe,
+  {
+    probe = runProbe,
+    onAsking,
+  }: { probe?: (name?: string) => Promise<string>; onAsking?: (about: string) => void } = {},
 ): Promise<Verdict | undefined> {
   if (!hasMatrixUnits(adapter, adapter.info)) return undefined;
   const wish = env.SOUP_MATRIX_UNITS;
@@ -50,6 +61,7 @@ export async function matrixUnitsOf(
   const file = verdictFile(adapter, env);
   const known = wish === 'check' || file === undefined ? undefined : await readVerdict(file);
   if (known) return known;
+  onAsking?.(ASKING);
   const verdict = await judge(() => probe(name));
   if (file !== undefined) {
     await mkdir(dirname(file), { recursive: true })
@@ -61,7 +73,8 @@ export async function matrixUnitsOf(
 
 async function runProbe(name?: string): Promise<string> {
   const args = [PROBE, ...(name === undefined ? [] : [name])];
-  return (await run(process.execPath, args, { timeout: LIMIT_MS, killSignal: 'SIGKILL', maxBuffer: 1e7 })).stdout;
+  const timeout = limitSeconds(availableParallelism()) * 1000;
+  return (await run(process.execPath, args, { timeout, killSignal: 'SIGKILL', maxBuffer: 1e7 })).stdout;
 }
 
 async function judge(probe: () => Promise<string>): Promise<Verdict> {
@@ -78,7 +91,7 @@ async function judge(probe: () => Promise<string>): Promise<Verdict> {
     const { killed, signal, code, stderr } = error as Partial<ExecFileException & { readonly stderr: string }>;
     const said = stderr ? ` (${printable(stderr.trim().slice(0, 300))})` : '';
     const how = killed
-      ? `took longer than ${LIMIT_MS / 1000} s`
+      ? `took longer than ${limitSeconds(availableParallelism())} s`
       : `ended with ${signal ?? code ?? String(error)}${said}`;
     return { units: 'none', warning: `trying the matrix units of this GPU ${how}: ${without('none')}` };
   }

@@ -101,7 +101,8 @@ async function inspect(name: string | undefined, env: Env) {
   const { openAdapter } = await loadDevice();
   const adapter = await openAdapter({ adapter: name });
   const { vendor, architecture, device, description } = adapter.info;
-  const matrix = await matrixUnitsOf(adapter, name);
+  const onAsking = (about: string) => process.stderr.write(`${about}\n`);
+  const matrix = await matrixUnitsOf(adapter, name, env, { onAsking });
   const tuning = tuningFile(adapter, env);
   return {
     name: adapterName(adapter),

@@ -58,8 +58,9 @@ export interface Average {
 
 export function averageOf(blend: Blend, key: string): Average {
   const mix = blend.mix(key);
-  const all = blend.ingredients.map(({ tensors }, i): Term => ({ info: tensors.get(key)!, p: mix.p[i]! }));
-  const result = resultType(blend, all);
+  const { infos, type } = tensorOf(blend.ingredients, key);
+  const all = infos.map((info, i): Term => ({ info, p: mix.p[i]! }));
+  const result = blend.dtype ?? type;
   if (blend.sum) all.push({ info: blend.sum.weights.tensors.get(key)!, p: blend.sum.p });
   const weighing = all.every(({ p }) => p !== 0) ? all : all.filter(({ p }) => p !== 0);
   const isEqual = blend.isEqual?.(key) ?? false;
@@ -72,11 +73,34 @@ export function averageOf(blend: Blend, key: string): Average {
   return { terms, q: isCopy ? 1 : mix.q, result, allowNonFinite, keepZeroSign };
 }
 
+/** A tensor in every ingredient, and what its average is stored as. */
+interface Tensors {
+  readonly infos: readonly TensorInfo[];
+  readonly type: ResultType;
+}
+
+/** Found once for the same ingredients: other weights for a model ask for hundreds of tensors while somebody waits. */
+const found = new WeakMap<readonly Weights[], Map<string, Tensors>>();
+
+function tensorOf(ingredients: readonly Weights[], key: string): Tensors {
+  let own = found.get(ingredients);
+  if (!own) {
+    own = new Map();
+    found.set(ingredients, own);
+  }
+  let one = own.get(key);
+  if (!one) {
+    const infos = ingredients.map(({ tensors }) => tensors.get(key)!);
+    one = { infos, type: sharedType(infos) };
+    own.set(key, one);
+  }
+  return one;
+}
+
 /** The order of ingredients must not matter, so the type is not just that of the first. F64 is read as F32. */
-function resultType({ dtype }: Blend, [first, ...others]: readonly Term[]): ResultType {
-  if (dtype) return dtype;
-  const type = first!.info.dtype;
-  const isShared = (type === 'F16' || type === 'BF16') && others.every(({ info }) => info.dtype === type);
+function sharedType([first, ...others]: readonly TensorInfo[]): ResultType {
+  const type = first!.dtype;
+  const isShared = (type === 'F16' || type === 'BF16') && others.every(({ dtype }) => dtype === type);
   return isShared ? type : 'F32';
 }
 

@@ -49,7 +49,8 @@ export class GpuStove implements Stove {
 
   /** The GPU, opened once; the screen is told which it is. */
   open(): Promise<OpenGpu> {
-    this.#opened ??= openGpuFor({}).then((opened) => {
+    const onAsking = (message: string) => this.tell({ type: 'warning', message });
+    this.#opened ??= openGpuFor({ onAsking }).then((opened) => {
       this.tell({
         type: 'machine',
         machine: { adapter: adapterName(opened.adapter), precision: opened.gpu.precision },
