@@ -40,7 +40,7 @@ export interface Gpu {
   onKernels?: KernelListener;
   /** Pipelines made so far, by shader and variant. */
   readonly pipelines: Map<string, Pipeline>;
-  /** Buffers that plans share for activations; see plan.ts. */
+  /** Buffers that plans share for activations; see activations.ts. */
   readonly activations: GPUBuffer[];
   /** Waits for `promise`, but no longer than the device lives, and throws what the device reported meanwhile. */
   settled<T>(promise: Promise<T>, doing: string): Promise<T>;

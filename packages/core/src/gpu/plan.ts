@@ -3,20 +3,13 @@
  * soon as possible; bind groups, pipelines and parameters are made once and replayed on every run.
  */
 import { DeviceError, IncompatibleError } from '../errors.js';
+import { assignActivations } from './activations.js';
 import { createClock, type KernelTime } from './clock.js';
 import { MapMode, Usage } from './flags.js';
 import type { Gpu } from './gpu.js';
 import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor } from './graph.js';
 import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
-import {
-  ALIGNMENT,
-  bytesOf,
-  lifetimes,
-  type Recording,
-  type Shapes,
-  steadyResults,
-  storageBytes,
-} from './recording.js';
+import { ALIGNMENT, bytesOf, type Recording, type Shapes, steadyResults, storageBytes } from './recording.js';
 import { createRest } from './rest.js';
 import { copySlices, type Slice } from './slice.js';
 
@@ -88,11 +81,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     }
     assignActivations(gpu, recording, label);
 
-    // Two, since nothing may be bound for reading and for writing at once.
-    const absent = {
-      'read-only-storage': makeOwn(ALIGNMENT, STORAGE, 'absent input'),
-      storage: makeOwn(ALIGNMENT, STORAGE, 'absent input that may be written'),
-    };
+    const absent = makeOwn(ALIGNMENT, STORAGE, 'absent input');
     const params = makeOwn(Math.max(1, graph.nodes.length) * PARAMS_PITCH, UNIFORM | COPY_DST, 'parameters');
     const packed = new ArrayBuffer(params.size);
     const steps = graph.nodes.map((node, i) => {
@@ -101,11 +90,11 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variantOf(node, wanted));
       packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
       const entries = source.bindings.map(({ name: role, type }, binding): GPUBindGroupEntry => {
-        if (type !== 'storage' && type !== 'read-only-storage') {
+        if (type === 'uniform') {
           return { binding, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } };
         }
         const x = role === 'y' ? node.output : node.inputs[role];
-        return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent[type] } };
+        return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent } };
       });
       const bindGroup = gpu.device.createBindGroup({ label: name, layout, entries });
       return { name, shape: node.output.shape, product: node.product, pipeline, bindGroup, workgroups };
@@ -298,27 +287,4 @@ function bindingOf(gpu: Gpu, x: Tensor, what: string): GPUBufferBinding {
     );
   }
   return { buffer: buffer!, offset: offset + storageBytes(type, x.first ?? 0), size };
-}
-
-/**
- * Gives every activation a buffer: the smallest free one that fits, or a new one. All plans of a device share
- * these buffers, since one plan runs at a time.
- */
-function assignActivations(gpu: Gpu, recording: Recording, label: string): void {
-  const free = [...gpu.activations];
-  for (const { node, dying } of lifetimes(recording)) {
-    const { storage } = node.output;
-    if (!storage.buffer) {
-      const size = bytesOf(storage);
-      const fits = free.filter((buffer) => buffer.size >= size).sort((a, b) => a.size - b.size)[0];
-      if (fits) {
-        free.splice(free.indexOf(fits), 1);
-        storage.buffer = fits;
-      } else {
-        storage.buffer = gpu.createBuffer(size, STORAGE | COPY_SRC, `${label} activation ${show(node.output.shape)}`);
-        gpu.activations.push(storage.buffer);
-      }
-    }
-    for (const dead of dying) if (dead.buffer && gpu.activations.includes(dead.buffer)) free.push(dead.buffer);
-  }
 }

@@ -104,10 +104,14 @@ function sharedType([first, ...others]: readonly TensorInfo[]): ResultType {
   return isShared ? type : 'F32';
 }
 
+/** Ingredients that were checked: with other weights they are no others. */
+const alike = new WeakSet<readonly Weights[]>();
+
 /** Refuses ingredients that cannot be averaged, naming the first difference: a key, a shape, a kind of number. */
 export function checkBlend(blend: Blend): void {
   const [first, ...others] = blend.ingredients;
   if (blend.sum) checkSum(first!, blend.sum.weights);
+  if (alike.has(blend.ingredients)) return;
   for (const weights of others) {
     for (const [key, info] of first!.tensors) {
       const other = weights.tensors.get(key);
@@ -131,6 +135,7 @@ export function checkBlend(blend: Blend): void {
       if (!first!.tensors.has(key)) throw missing(key, weights, first!);
     }
   }
+  alike.add(blend.ingredients);
 }
 
 function checkSum(ingredient: Weights, sum: Weights): void {
