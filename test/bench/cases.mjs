@@ -30,7 +30,8 @@ export function flopOf({ graph }) {
       const batch = params.row_groups > 65535 ? 1 : (workgroups[2] ?? 1);
       flop += 2 * params.rows * params.columns * params.inner * width * batch;
     } else if (node.kernel === 'matmul-tensor' || node.kernel === 'conv2d-tensor') {
-      flop += 2 * params.rows * params.columns * params.inner;
+      // What is multiplied in two parts is one multiplication.
+      flop += (2 * params.rows * params.columns * params.inner) / (variant.constants.IN_TWO ? 2 : 1);
     } else if (node.kernel === 'attention-tensor') {
       flop += 4 * params.queries * params.keys * params.heads * Number(variant.constants.HEAD) * (workgroups[2] ?? 1);
     } else if (node.kernel === 'matmul-rows' || node.kernel === 'conv2d-rows') {

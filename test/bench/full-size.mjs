@@ -31,8 +31,9 @@ import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
 import { randomModel, randomSource } from './full-model.mjs';
 import { reblendUnets } from './reblend.mjs';
+import { median } from './report.mjs';
 import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
-import { warm } from './warm.mjs';
+import { inARow, warm } from './warm.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -108,8 +109,6 @@ async function tune(gpu, make, inputs) {
   gpu.tuning = tuningFrom(tuned);
 }
 
-const median = (/** @type {number[]} */ values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-
 /** Kernels by what they take together. */
 function summary(times) {
   const rows = new Map();
@@ -142,11 +141,7 @@ async function measure(name, gpu, build, shapes, flop) {
   const ms = median(times);
   const out = await plan.run(inputs);
   const first = Object.values(out)[0];
-  const inARow = 10;
-  const begun = performance.now();
-  for (let i = 0; i < inARow; i++) await plan.submit(inputs);
-  await gpu.device.queue.onSubmittedWorkDone();
-  const inARowMs = (performance.now() - begun) / inARow;
+  const inARowMs = await inARow(gpu, plan, inputs, 10);
   const row = {
     ...{ name, ms, inARowMs, fastestMs: Math.min(...times), firstMs, loadMs, kernels: profile.length, gpuMs, busyMs },
     ...{ tflops: flop / ms / 1e9, finite: first.every(Number.isFinite), bytes: parameters.bytes },
@@ -181,15 +176,8 @@ async function product(gpu, /** @type {number} */ n, repeat = 20) {
   const plan = createPlan(gpu, recording, 'product');
   const done = new Float32Array(4);
   await warm(() => plan.run({ done }));
-  // Runs in a row, so that what is measured is how long the GPU takes from one product to the next.
-  const inARow = async (/** @type {number} */ runs) => {
-    const begun = performance.now();
-    for (let i = 0; i < runs; i++) await plan.submit({ done });
-    await gpu.device.queue.onSubmittedWorkDone();
-    return (performance.now() - begun) / runs / repeat;
-  };
   const times = [];
-  for (let i = 0; i < Number(options.runs); i++) times.push(await inARow(5));
+  for (let i = 0; i < Number(options.runs); i++) times.push((await inARow(gpu, plan, { done }, 5)) / repeat);
   const ms = median(times);
   console.log(
     JSON.stringify({ name: `matmul ${n}^3`, ms, fastestMs: Math.min(...times), tflops: (2 * n ** 3) / ms / 1e9 }),

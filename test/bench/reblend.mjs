@@ -8,6 +8,7 @@ import { unet } from '../../packages/core/dist/model/unet.js';
 import { TILES, TILES_OF_TAPS } from '../../packages/core/dist/soup/bounded-kernel.js';
 import { proven } from '../../packages/core/dist/soup/halves.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
+import { median } from './report.mjs';
 import { namesOf, UNET_CONFIG } from './sd21.mjs';
 import { warm } from './warm.mjs';
 
@@ -90,8 +91,6 @@ export async function reblendUnets(gpu, { runs, all, weights }) {
     Object.assign(TILES_OF_TAPS, usual[1]);
   }
 }
-
-const median = (/** @type {number[]} */ values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /** A GPU that notes when work is submitted and waited for, and can have the GPU's clock read around it. */
 function watch(/** @type {any} */ gpu) {

@@ -2,16 +2,15 @@
  * Activations near the end of what f16 holds (65504), as Stable Diffusion 2.1's attention and the VAE have them: scores and
  * sums are f32, and what cannot be stored becomes the largest half, not infinity, so that the next norm brings it back.
  */
-import { createGpu, type Gpu, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
+import type { Gpu } from '@diffusion-soup/core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openAdapter } from '../../packages/cli/src/device.ts';
 import { f16BitsToF32, f32ToF16Bits } from '../../packages/core/src/checkpoint/dtype.ts';
 import { attention } from '../../packages/core/src/ops/attention.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { matmul } from '../../packages/core/src/ops/matmul.ts';
 import { groupNorm, layerNorm } from '../../packages/core/src/ops/norms.ts';
 import { matrix, type Numbers, random, relativeL2, runOp, testGpu, vector } from '../support/gpu.ts';
-import { withEmulation } from '../support/matrix-emulation.ts';
+import { emulatedGpu } from '../support/matrix-emulation.ts';
 import * as reference from '../support/reference.ts';
 
 const LARGEST = 65504;
@@ -23,16 +22,6 @@ function halves(shape: readonly number[], size: number, seed: number): Numbers {
 
 const saturated = (values: ArrayLike<number>) => Array.from(values, (v) => Math.min(LARGEST, Math.max(-LARGEST, v)));
 
-/** A GPU whose matrix units are emulated. */
-async function emulated(): Promise<Gpu> {
-  const adapter = await openAdapter();
-  const device = await adapter.requestDevice({
-    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: wantedLimits(adapter),
-  });
-  return createGpu(withEmulation(device), { precision: 'f16', matrixUnits: 'all' });
-}
-
 describe.runIf(process.env.SOUP_TEST_F16 !== 'no')('f16', () => {
   let gpu: Gpu;
   beforeAll(async () => {
@@ -40,7 +29,7 @@ describe.runIf(process.env.SOUP_TEST_F16 !== 'no')('f16', () => {
   });
 
   test.each(['lanes', 'matrix units'])('attention whose scores no half could hold, on %s', async (how) => {
-    const on = how === 'lanes' ? gpu : await emulated();
+    const on = how === 'lanes' ? gpu : await emulatedGpu();
     const shape = [1, 40, 16];
     const [q, k, v] = [halves(shape, 200, 1), halves(shape, 200, 2), halves(shape, 1, 3)];
     const y = await runOp(on, { q, k, v }, ({ q, k, v }) => attention(q!, k!, v!, { heads: 1 }));

@@ -1,29 +1,14 @@
 /** A reference model, module by module, where all that can goes through the matrix units; they are emulated. */
-import {
-  conform,
-  createGpu,
-  golden,
-  goldenFile,
-  openModelFolder,
-  openSafetensors,
-  wantedFeatures,
-  wantedLimits,
-} from '@diffusion-soup/core';
+import { conform, golden, goldenFile, openModelFolder, openSafetensors } from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
-import { openAdapter } from '../../packages/cli/src/device.ts';
 import { diskFolder, fileSource, REFERENCE } from '../support/files.ts';
-import { withEmulation } from '../support/matrix-emulation.ts';
+import { emulatedGpu } from '../support/matrix-emulation.ts';
 
 const MODEL = `${REFERENCE}/sd21-tiny`;
 
 /** What differs from the reference, how much was compared, and by which kernels it was made. */
 async function conformed(component: 'unet' | 'text_encoder', bound = Number.POSITIVE_INFINITY) {
-  const adapter = await openAdapter();
-  const device = await adapter.requestDevice({
-    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: wantedLimits(adapter),
-  });
-  const gpu = createGpu(withEmulation(device), { precision: 'f16', matrixUnits: 'all' });
+  const gpu = await emulatedGpu();
   const file = golden(await openSafetensors(await fileSource(`${MODEL}/${goldenFile(component)}`)));
   const results = [];
   for await (const result of conform(gpu, await openModelFolder(diskFolder(MODEL)), component, file))

@@ -1,29 +1,19 @@
 /** The kernels of the matrix units against the others, the units themselves being emulated. */
-import { checkMatrixUnits, createGpu, judgeMatrixUnits, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
+import { checkMatrixUnits, judgeMatrixUnits } from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
-import { openAdapter } from '../../packages/cli/src/device.ts';
-import { withEmulation } from '../support/matrix-emulation.ts';
+import { emulatedGpu } from '../support/matrix-emulation.ts';
 
 const hasF16 = process.env.SOUP_TEST_F16 !== 'no'; // SwiftShader has none
-
-async function emulated(change?: (code: string) => string) {
-  const adapter = await openAdapter();
-  const device = await adapter.requestDevice({
-    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: wantedLimits(adapter),
-  });
-  return createGpu(withEmulation(device, change), { precision: 'f16', matrixUnits: 'all' });
-}
 
 test.runIf(hasF16)('products, convolutions and attention are what the other kernels compute', async () => {
   const only =
     /joint|matmul 1 |matmul 3 |matmul 130|matmul 33|matmul 40 |conv2d 1 x 5|attention 2 x 70|gated, 256x160|matmul 21/;
-  const results = await checkMatrixUnits(await emulated(), { all: true, only });
+  const results = await checkMatrixUnits(await emulatedGpu(), { all: true, only });
   expect([results.length, judgeMatrixUnits(results)], JSON.stringify(results)).toEqual([11, 'all']);
 });
 
 test.runIf(hasF16)('a unit that reads beside a matrix is found out', async () => {
-  const gpu = await emulated((code) =>
+  const gpu = await emulatedGpu((code) =>
     code.replaceAll('subgroupMatrixLoad<Left, row_major>(&panel, ', 'subgroupMatrixLoad<Left, row_major>(&panel, 1 + '),
   );
   expect(judgeMatrixUnits(await checkMatrixUnits(gpu, { only: /matmul 130/ }))).toBe('none');

@@ -1,8 +1,9 @@
 /** What a plan leaves out when it runs again, and what it must not. */
 import type { Gpu } from '@diffusion-soup/core';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import type { Tensor } from '../../packages/core/src/gpu/graph.ts';
 import { createPlan } from '../../packages/core/src/gpu/plan.ts';
+import { createPlanCache } from '../../packages/core/src/gpu/plan-cache.ts';
 import { readBuffer } from '../../packages/core/src/gpu/read-buffer.ts';
 import { footprint, record } from '../../packages/core/src/gpu/recording.ts';
 import { add, silu } from '../../packages/core/src/ops/elementwise.ts';
@@ -107,3 +108,17 @@ function laidOut(data: Float32Array): Float32Array<ArrayBuffer> {
     for (let i = 0; i < 8; i++) y[(Math.floor(i / 4) * 8 + row) * 4 + (i % 4)] = data[row * 8 + i]!;
   return y;
 }
+
+test('what a plan takes is worked out once for a shape, and anew with another tuning', () => {
+  const tuned = { ...gpu, tuning: () => undefined };
+  const forward = vi.fn(({ x }: Record<string, Tensor>) => ({ y: silu(x!) }));
+  const cache = createPlanCache(tuned, 'test', forward);
+  const [small, large] = [{ x: [5, 8] }, { x: [6, 8] }] as const;
+  expect(cache.footprint(small)).toEqual(footprint(record(gpu, small, forward)));
+  forward.mockClear();
+  for (const shapes of [small, large, small, large]) cache.footprint(shapes);
+  expect(forward).toHaveBeenCalledTimes(1);
+  tuned.tuning = () => undefined;
+  cache.footprint(small);
+  expect(forward).toHaveBeenCalledTimes(2);
+});

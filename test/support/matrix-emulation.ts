@@ -2,6 +2,9 @@
  * The matrix units in plain WGSL, so that their kernels run where there are none. Of a 16 x 16 result a lane has eight
  * numbers, half a row; so of a left matrix it holds that row, and of a right one those eight columns. Kept as f32.
  */
+import { createGpu, type Gpu, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
+import { openAdapter } from '../../packages/cli/src/device.ts';
+
 const LOAD = /subgroupMatrixLoad<(Left|Right|Sums), (row|col)_major>\(&(\w+), /g;
 const STORE = /subgroupMatrixStore<row_major>\(&(\w+), /g;
 
@@ -87,8 +90,18 @@ export function emulateMatrixUnits(code: string): string {
   return `${emulated}\n${COMMON}${[...functions.values()].join('\n')}`;
 }
 
+/** The test's adapter with all that can on matrix units, which are emulated; `change` is made to every shader. */
+export async function emulatedGpu(change?: (code: string) => string): Promise<Gpu> {
+  const adapter = await openAdapter();
+  const device = await adapter.requestDevice({
+    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: wantedLimits(adapter),
+  });
+  return createGpu(withEmulation(device, change), { precision: 'f16', matrixUnits: 'all' });
+}
+
 /** A device on which the matrix units are emulated. */
-export function withEmulation(device: GPUDevice, change = (code: string) => code): GPUDevice {
+function withEmulation(device: GPUDevice, change = (code: string) => code): GPUDevice {
   const original = device.createShaderModule.bind(device);
   device.createShaderModule = (descriptor) =>
     original({ ...descriptor, code: emulateMatrixUnits(change(String(descriptor.code))) });

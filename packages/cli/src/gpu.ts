@@ -23,7 +23,8 @@ export async function openGpuFor(options: OpenOptions): Promise<OpenGpu> {
   return openGpu({ onAsking: say, ...options });
 }
 
-const say = (about: string): void => {
+/** Of what takes long, on stderr. */
+export const say = (about: string): void => {
   process.stderr.write(`${about}\n`);
 };
 

@@ -34,10 +34,10 @@ type Env = Readonly<Record<string, string | undefined>>;
  * A compiler that hangs is no better than one that dies. One that works takes 7 minutes of a processor (26 s on 16 cores,
  * H200), and is given twice that and a minute.
  */
-const limitSeconds = (cores: number): number => 60 + Math.ceil(840 / Math.max(1, cores));
+const LIMIT_SECONDS = 60 + Math.ceil(840 / availableParallelism());
 
 /** For whoever waits. */
-export const ASKING =
+const ASKING =
   "Trying this GPU's matrix units, once for this driver: half a minute with many processors, some minutes with few.";
 const PROBE = fileURLToPath(new URL('./matrix-probe.js', import.meta.url));
 const UNITS: readonly MatrixUnits[] = ['none', 'products', 'all'];
@@ -73,8 +73,8 @@ export async function matrixUnitsOf(
 
 async function runProbe(name?: string): Promise<string> {
   const args = [PROBE, ...(name === undefined ? [] : [name])];
-  const timeout = limitSeconds(availableParallelism()) * 1000;
-  return (await run(process.execPath, args, { timeout, killSignal: 'SIGKILL', maxBuffer: 1e7 })).stdout;
+  const limits = { timeout: LIMIT_SECONDS * 1000, killSignal: 'SIGKILL', maxBuffer: 1e7 } as const;
+  return (await run(process.execPath, args, limits)).stdout;
 }
 
 async function judge(probe: () => Promise<string>): Promise<Verdict> {
@@ -90,9 +90,7 @@ async function judge(probe: () => Promise<string>): Promise<Verdict> {
   } catch (error) {
     const { killed, signal, code, stderr } = error as Partial<ExecFileException & { readonly stderr: string }>;
     const said = stderr ? ` (${printable(stderr.trim().slice(0, 300))})` : '';
-    const how = killed
-      ? `took longer than ${limitSeconds(availableParallelism())} s`
-      : `ended with ${signal ?? code ?? String(error)}${said}`;
+    const how = killed ? `took longer than ${LIMIT_SECONDS} s` : `ended with ${signal ?? code ?? String(error)}${said}`;
     return { units: 'none', warning: `trying the matrix units of this GPU ${how}: ${without('none')}` };
   }
 }

@@ -4,7 +4,7 @@ import { freemem, totalmem } from 'node:os';
 import { formatBytes, SoupError, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
 import type { Command } from 'commander';
 import { type CommonFlags, withCommonFlags } from '../flags.js';
-import { adapterName, isSoftware, loadDevice } from '../gpu.js';
+import { adapterName, isSoftware, loadDevice, say } from '../gpu.js';
 import { matrixUnitsOf } from '../matrix-units.js';
 import type { Output } from '../output.js';
 import { pantry } from '../recipe.js';
@@ -101,8 +101,7 @@ async function inspect(name: string | undefined, env: Env) {
   const { openAdapter } = await loadDevice();
   const adapter = await openAdapter({ adapter: name });
   const { vendor, architecture, device, description } = adapter.info;
-  const onAsking = (about: string) => process.stderr.write(`${about}\n`);
-  const matrix = await matrixUnitsOf(adapter, name, env, { onAsking });
+  const matrix = await matrixUnitsOf(adapter, name, env, { onAsking: say });
   const tuning = tuningFile(adapter, env);
   return {
     name: adapterName(adapter),

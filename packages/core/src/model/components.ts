@@ -8,7 +8,6 @@ import { type Gpu, withTier } from '../gpu/gpu.js';
 import type { Tensor } from '../gpu/graph.js';
 import type { Input, RunOptions } from '../gpu/plan.js';
 import { createPlanCache } from '../gpu/plan-cache.js';
-import { footprint, record } from '../gpu/recording.js';
 import type { Slice } from '../gpu/slice.js';
 import { toChannelsFirst, toChannelsLast } from '../image/layout.js';
 import type { Blend } from '../soup/blend.js';
@@ -44,7 +43,7 @@ const BESIDE_TEXT = /(^|\.)(position_ids|text_projection(\.weight)?|logit_scale)
 
 /**
  * Activations are f32 in every tier: it runs once for a picture, and every step stands on its result. The matrix units
- * multiply them in two parts, which loses nothing.
+ * multiply them in two parts, as precisely.
  */
 export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Blend) {
   const matrixUnits = device.matrixUnits === 'none' ? 'none' : 'products';
@@ -150,8 +149,7 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
     output: forward(sample!, timestep!, context!),
   });
   // The keys and values of a text are the same at every step.
-  const recorded = { steady: ['context'] };
-  const plans = createPlanCache(gpu, 'UNet', output, recorded);
+  const plans = createPlanCache(gpu, 'UNet', output, { steady: ['context'] });
   const inputs = ({ images, height, width }: Sample, sample: Input, timesteps: Float32Array, context: Float32Array) => {
     const contextChannels = config.crossAttentionDim[0]!;
     const tokens = context.length / images / contextChannels;
@@ -194,7 +192,7 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
     predictFootprint({ images, height, width }: Sample, tokens: number) {
       const sample = [images, height, width, config.inChannels];
       const context = [images, tokens, config.crossAttentionDim[0]!];
-      return footprint(record(gpu, { sample, timestep: [images], context }, output, recorded));
+      return plans.footprint({ sample, timestep: [images], context });
     },
     destroy() {
       plans.destroy();
@@ -211,7 +209,6 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
   const plans = createPlanCache(gpu, 'VAE', ({ image, latents }, way): Record<string, Tensor> => {
     return way === 'encode' ? { moments: encoder(image!) } : { image: decoder(latents!) };
   });
-  const footprints = new Map<string, ReturnType<typeof footprint>>();
   /** Pixels along each side of one latent. */
   const factor = 2 ** (config.blockOutChannels.length - 1);
 
@@ -258,13 +255,7 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
     /** Bytes of activations that decoding latents of this size needs: at once, and for the largest tensor. */
     decodeFootprint({ images, height, width }: Sample) {
       const latents = [images, height, width, config.latentChannels];
-      const key = latents.join();
-      let known = footprints.get(key);
-      if (!known) {
-        known = footprint(record(gpu, { latents }, ({ latents }) => ({ image: decoder(latents!) })));
-        footprints.set(key, known);
-      }
-      return known;
+      return plans.footprint({ latents }, { variant: 'decode' });
     },
     destroy() {
       plans.destroy();

@@ -2,10 +2,10 @@
  * Products on processors: a workgroup holds rows of x and lets the weights pass by (held-rows.wgsl). matmul.ts and conv2d.ts
  * come here where lanes share what they read and there are rows enough.
  */
-import { activationCode } from '../gpu/activate.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
+import { epilogueConstants } from './epilogue.js';
 import type { Matrix, MatrixProduct } from './weights.js';
 
 /** As in held-rows.wgsl. */
@@ -60,13 +60,7 @@ export function heldProduct({ kernel, x, w, bias, shape, type, rowsPerImage, par
         width: 4,
         weights: w.packed ? 'pairs' : 'numbers',
         subgroup,
-        constants: {
-          ...heldConstants(subgroup, held, isWhole ? 0 : most),
-          ACTIVATION: activationCode(node.activation),
-          HAS_BIAS: node.inputs.bias !== undefined,
-          HAS_SHIFT: node.inputs.shift !== undefined,
-          HAS_RESIDUAL: node.inputs.residual !== undefined,
-        },
+        constants: { ...heldConstants(subgroup, held, isWhole ? 0 : most), ...epilogueConstants(node) },
       },
       params: {
         rows,

@@ -5,7 +5,7 @@
 import { activationCode } from '../gpu/activate.js';
 import { call, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
-import { epilogueParams } from './epilogue.js';
+import { epilogueConstants, epilogueParams } from './epilogue.js';
 import { type MatrixProduct, WIDEST_TILE } from './weights.js';
 
 /** What a workgroup computes, by how many subgroups side by side, and how much of the inner dimension it stages. */
@@ -162,13 +162,10 @@ export function tensorProduct({ kernel, x, w, bias, shape, type, rowsPerImage, p
         matrixUnits: true,
         constants: {
           ...tileConstants(tile),
-          ACTIVATION: activationCode(node.activation),
+          ...epilogueConstants(node),
           GATED: node.isGated === true,
           JOINT: parts !== undefined,
           IN_TWO: isInTwo,
-          HAS_BIAS: node.inputs.bias !== undefined,
-          HAS_SHIFT: node.inputs.shift !== undefined,
-          HAS_RESIDUAL: node.inputs.residual !== undefined,
           ...own.constants,
         },
       },

@@ -186,7 +186,7 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   // Each picture has its own stream of noise, so that it is the same alone and in a batch. It is made while texts are encoded.
   const streams = entries.map(({ seed }) => noiseStream(seed, noise));
   const normal = () => join(streams.map((stream) => stream.normal(shape)));
-  const firstNoise = request.image ? undefined : normal();
+  const firstNoise = normal();
   const context = rowsOf(
     await encoding,
     texts.length,
@@ -194,8 +194,8 @@ export async function* generate(model: Model, request: GenerateRequest): AsyncGe
   );
 
   const schedule = makeSchedule(sampler, scheduler, steps, { strength: settings.strength });
-  const start = request.image ? await encodeImage(model, request.image, normal) : undefined;
-  const first = start ? addNoise(start, normal(), schedule) : initialLatents(firstNoise ?? normal(), schedule);
+  const start = request.image ? await encodeImage(model, request.image, firstNoise) : undefined;
+  const first = start ? addNoise(start, normal(), schedule) : initialLatents(firstNoise, schedule);
 
   const space = createLatentSpace(model.gpu, size, unet.config.inChannels);
   try {
@@ -240,11 +240,11 @@ function tokenize(model: Model, prompt: string, warnings: string[]): number[] {
   return [...ids];
 }
 
-/** Latents of a picture, drawn from the distribution that the encoder gives, scaled: (N, C, h, w). */
-async function encodeImage({ vae }: Model, image: Image, normal: () => Float32Array) {
+/** Latents of a picture, drawn by unit noise from the distribution that the encoder gives, scaled: (N, C, h, w). */
+async function encodeImage({ vae }: Model, image: Image, noise: Float32Array) {
   const one = { images: 1, height: image.height, width: image.width };
   const { mean, logvar } = await vae.encode(one, fromImage(image, vae.config.inChannels));
-  return normal().map((z, i) => {
+  return noise.map((z, i) => {
     const j = i % mean.length;
     return (mean[j]! + Math.exp(0.5 * logvar[j]!) * z) * vae.config.scalingFactor;
   });
