@@ -1,26 +1,12 @@
-// A tile of y = x · wᵀ on the matrix units: what matmul-tensor.wgsl and conv2d-tensor.wgsl share. The kernel that uses it
-// has `params` with rows, columns, inner, split, rows_per_image and part_...; the bindings w, bias, shift, residual and y;
-// and three functions:
-//   begin_row(row) -> at          for each row of x that this thread fetches: all that x_chunk needs to know of it
-//   begin_step(k) -> step         the same of an inner index
-//   x_chunk(at, step) -> vec4u    eight halves of that row, from that inner index on
+// A tile of y = x · wᵀ on the matrix units: what matmul-tensor.wgsl and conv2d-tensor.wgsl share. See product-tile.wgsl for what
+// is multiplied, and where it goes.
 //
 // x and w are staged in workgroup memory as halves, DEPTH of the inner dimension at once, while the next ones are on
-// their way into registers. They are bound as read_write though nobody writes them: what cannot change is fetched as
-// late as possible by NVIDIA's compiler, and then everybody waits (204 against 249 TFLOP/s at 4096 x 4096 x 4096).
-// Each subgroup of 32 lanes has ROW_BLOCKS x COLUMN_BLOCKS matrices of 16 x 16 sums, as f32: sums in halves overflow.
-// They are written out one by one (@unroll: packages/core/src/gpu/unroll.ts). The shape is that of NVIDIA's shmem.comp
-// (vk_cooperative_matrix_perf).
+// their way into registers. Each subgroup of 32 lanes has ROW_BLOCKS x COLUMN_BLOCKS matrices of 16 x 16 sums, as f32: sums in
+// halves overflow. They are written out one by one (@unroll: packages/core/src/gpu/unroll.ts). The shape is that of NVIDIA's
+// shmem.comp (vk_cooperative_matrix_perf).
 //
-//   w   (inner / 32, columns, 32) halves; behind them memory for whole tiles, with anything in it
-//   y   (splits, rows, columns): split z has the sum over its part of the inner dimension
-//
-// Tiles go over the edges of x and w; what lies there is not stored.
-//
-// GATED: y = value * gelu(gate), value being the first half of the columns and gate the second (GEGLU: Shazeer 2020, arXiv
-// 2002.05202). A tile then has eight columns of either in turn, so that every matrix has both; y is (rows, columns / 2).
-//
-// JOINT: columns belong to several results, part_columns each, of which y has one after the other, part_pitch apart.
+// GATED: a tile has eight columns of values and of gates in turn, so that every matrix has both.
 //
 // IN_TWO: x is f32 and must not lose what halves cannot hold: the inner dimension runs over the highest bits of x, then over
 // the rest, which halves hold as well as they can, and over the weights twice. What is lost is below 2^-21 of x.
@@ -67,7 +53,7 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   @unroll for (var i = 0u; i < X_SLOTS; i++) {
     let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1));
     let x_at#i = panel_at(staged + i * STAGED) + thread % CHUNKS;
-    var x_next#i = x_chunk(row#i, first_step);
+    var x_next#i = halves_of(x_chunk(row#i, first_step), begin + chunk);
   }
   @unroll for (var i = 0u; i < W_SLOTS; i++) {
     let column#i = column_of(first_column, min(staged + i * STAGED, TILE_COLUMNS - 1));
@@ -95,7 +81,7 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
     let next = min(k + DEPTH, end - DEPTH) + chunk;
     let step = begin_step(next);
     @unroll for (var i = 0u; i < X_SLOTS; i++) {
-      x_next#i = x_chunk(row#i, step);
+      x_next#i = halves_of(x_chunk(row#i, step), next);
     }
     @unroll for (var i = 0u; i < W_SLOTS; i++) {
       w_next#i = w[w_chunk(next, column#i)];
@@ -139,24 +125,22 @@ fn store_strip(strip: u32, lane: u32, vectors: u32, first_row: u32, first_column
     let row = first_row + strip_row;
     let column = first_column + strip_column;
     if (row < params.rows && column < results()) {
-      let y_at = index_of(split, row, column) / WIDTH;
       if (GATED) {
         let sum_at = strip_column / 8 * 16 + strip_column % 8;
-        let value = with_bias(sum_of(strip, strip_row, sum_at), column);
-        let gate = with_bias(sum_of(strip, strip_row, sum_at + 8), column + results());
-        y[y_at] = to_y_vec(value * activate_vec(GELU, gate));
+        store_gated(sum_of(strip, strip_row, sum_at), sum_of(strip, strip_row, sum_at + 8), row, column);
       } else {
-        y[y_at] = to_y_vec(finish(sum_of(strip, strip_row, strip_column), column, row, y_at));
+        store(sum_of(strip, strip_row, strip_column), row, column, split);
       }
     }
   }
 }
 
-fn index_of(split: u32, row: u32, column: u32) -> u32 {
-  if (JOINT) {
-    return column / params.part_columns * params.part_pitch + row * params.part_columns + column % params.part_columns;
+// Of x, at an inner index, what is multiplied.
+fn halves_of(eight: XEight, k: u32) -> vec4u {
+  if (IN_TWO) {
+    return x_part(eight, k >= w_inner());
   }
-  return (split * params.rows + row) * results() + column;
+  return x_halves(eight);
 }
 
 // Where the panel's row begins.
@@ -173,17 +157,6 @@ fn staged_row(thread: u32) -> u32 {
   return thread / CHUNKS;
 }
 
-// Where eight weights are: block after block of 32 of the inner dimension, as they lie in memory.
-fn w_chunk(k: u32, column: u32) -> u32 {
-  let at = select(k, k % w_inner(), IN_TWO);
-  return (at / 32 * params.columns + column) * 4 + at % 32 / 8;
-}
-
-// The weights' inner dimension.
-fn w_inner() -> u32 {
-  return select(params.inner, params.inner / 2, IN_TWO);
-}
-
 // The column of x · wᵀ that is a tile's column i.
 fn column_of(first_column: u32, i: u32) -> u32 {
   if (GATED) {
@@ -192,29 +165,6 @@ fn column_of(first_column: u32, i: u32) -> u32 {
   return first_column + i;
 }
 
-fn results() -> u32 {
-  return select(params.columns, params.columns / 2, GATED);
-}
-
 fn sum_of(strip: u32, row: u32, column: u32) -> Vec {
   return take(bitcast<vec4f>(panel[strip + row * STRIP_PITCH + column / 4]), column % 4);
-}
-
-fn with_bias(sum: Vec, column: u32) -> Vec {
-  if (HAS_BIAS) {
-    return sum + Vec(bias[column / WIDTH]);
-  }
-  return sum;
-}
-
-fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
-  var value = with_bias(sum, column);
-  if (HAS_SHIFT) {
-    value += Vec(shift[(row / params.rows_per_image * params.columns + column) / WIDTH]);
-  }
-  value = activate_vec(ACTIVATION, value);
-  if (HAS_RESIDUAL) {
-    value += Vec(residual[at]);
-  }
-  return value;
 }

@@ -4,7 +4,7 @@
  * goes, kernel by kernel. With --tune best the fastest tiles are searched for first, as `soup tune` does; --tune all prints
  * what every tiling took; --variants averages other weights in other ways as well.
  *
- *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--tune best|all] [--variants] [--no-matrix-units]
+ *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--tune best|all] [--variants] [--no-matrix-units] [--no-tiles]
  *                                 [--precision f32|f16] [--runs N]
  */
 import { parseArgs } from 'node:util';
@@ -26,6 +26,7 @@ import {
 import { unet } from '../../packages/core/dist/model/unet.js';
 import { vaeDecoder } from '../../packages/core/dist/model/vae.js';
 import { matmul } from '../../packages/core/dist/ops/matmul.js';
+import { bodyOf } from '../../packages/core/dist/ops/tiles.js';
 import { WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
@@ -41,6 +42,7 @@ const { values: options } = parseArgs({
     profile: { type: 'boolean', default: false },
     tune: { type: 'string', default: '' },
     'no-matrix-units': { type: 'boolean', default: false },
+    'no-tiles': { type: 'boolean', default: false },
     precision: { type: 'string', default: 'auto' },
     runs: { type: 'string', default: '20' },
     variants: { type: 'boolean', default: false },
@@ -159,7 +161,7 @@ async function measure(name, gpu, build, shapes, flop) {
 
 /** y = x · wᵀ, both n x n, on data that lies on the GPU. */
 async function product(gpu, /** @type {number} */ n, repeat = 20) {
-  const width = gpu.matrixUnits === 'none' ? 4 : 32;
+  const width = bodyOf(gpu, 1) ? 32 : 4;
   const make = (/** @type {number} */ bytes) =>
     gpu.createBuffer(bytes, Usage.STORAGE | Usage.COPY_DST, 'benchmark operand');
   const halves = Uint16Array.from({ length: n * n }, (_, i) => 0x2c00 + ((i * 2654435761) % 1024) + (i & 1) * 0x8000);
@@ -240,9 +242,13 @@ async function picture(gpu, steps = 50) {
   await model.destroy();
 }
 
-const matrixUnits = options['no-matrix-units'] ? 'none' : undefined;
-const { gpu, adapter } = await openGpu({ precision: options.precision, matrixUnits });
-console.log(JSON.stringify({ adapter: adapterName(adapter), precision: gpu.precision, matrixUnits: gpu.matrixUnits }));
+const { gpu, adapter } = await openGpu({
+  precision: options.precision,
+  ...(options['no-matrix-units'] && { matrixUnits: 'none' }),
+  ...(options['no-tiles'] && { tiles: false }),
+});
+const { precision, matrixUnits, tiles } = gpu;
+console.log(JSON.stringify({ adapter: adapterName(adapter), precision, matrixUnits, tiles }));
 const wants = (/** @type {string} */ name) => new RegExp(options.only, 'i').test(name);
 
 if (wants('matmul')) await product(gpu, 4096);

@@ -13,7 +13,7 @@ import { beforeAll, expect, test, vi } from 'vitest';
 import { diskFolder } from '../../packages/cli/src/files.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { matmul, plainTilings } from '../../packages/core/src/ops/matmul.ts';
-import { defaultTiling, tensorTilings } from '../../packages/core/src/ops/tensor.ts';
+import { defaultTiling, tilingsBy } from '../../packages/core/src/ops/tiles.ts';
 import { searchTilings, type Trial } from '../../packages/core/src/tuning/search.ts';
 import { PANTRY } from '../support/files.ts';
 import { matrix, random, runOp, testGpu } from '../support/gpu.ts';
@@ -54,9 +54,9 @@ test.each([
   [262144, 128, 1152],
 ])('of %i x %i x %i on matrix units, the choice is one of those that there are', (rows, columns, inner) => {
   const one = product(rows, columns, inner);
-  const all = tensorTilings(one, BYTES);
+  const all = tilingsBy(one, BYTES);
   expect(all).toContainEqual(defaultTiling(one, BYTES));
-  expect(tensorTilings(one, 16384).length).toBeLessThan(all.length);
+  expect(tilingsBy(one, 16384).length).toBeLessThan(all.length);
 });
 
 test('small products are split, large ones are not', () => {

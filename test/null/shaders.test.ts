@@ -6,7 +6,7 @@ import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
 import { sharedConstants, TENSOR_SHAPES, tensorConstants } from '../../packages/core/src/ops/attention.ts';
 import { heldConstants } from '../../packages/core/src/ops/held-rows.ts';
-import { TENSOR_TILES, tileConstants } from '../../packages/core/src/ops/tensor.ts';
+import { laneTile, TILES, tensorTile } from '../../packages/core/src/ops/tiles.ts';
 import { nullGpu } from '../support/gpu.ts';
 
 const WORKGROUP = 64;
@@ -81,27 +81,41 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   ] as const;
   const norm = mixes(['x', 'y'], elem);
   // Tiles small enough for the null backend's workgroup memory; its subgroups are as large as the workgroup.
-  const tile = { rows: 32, columns: 64, rowGroups: 2, columnGroups: 2 };
   const tiles = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
       ([32, 64] as const).map((depth) => ({
-        ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4, matrixUnits: true },
+        ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4 },
+        ...{ eights: true, matrixUnits: true },
         constants: {
-          ...tileConstants({ ...tile, depth }),
+          ...tensorTile(32, 64, depth).constants,
           ...{ ACTIVATION: 1, GATED: depth === 32, JOINT: depth === 64, IN_TWO: width === 4 },
           ...{ HAS_BIAS: depth === 32, HAS_SHIFT: depth === 64, HAS_RESIDUAL: depth === 32 },
         },
       })),
     ),
   );
-  const tensor: Partial<Record<ShaderName, Variant[]>> = {
-    'matmul-tensor': tiles,
-    'conv2d-tensor': tiles.flatMap((one) =>
+  const windowsOf = (variants: readonly Variant[]): Variant[] =>
+    variants.flatMap((one) =>
       [true, false].map((UPSAMPLE) => ({
         ...one,
         constants: { ...one.constants, IN_TWO: false, KERNEL: 3, UPSAMPLE },
       })),
+    );
+  const onLanes = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
+    [1, 4].flatMap((width) =>
+      (['pairs', 'numbers'] as const).map((weights) => ({
+        ...{ types: { ...types, shift: 'f32' as const }, width: width as 1 | 4, weights, eights: true },
+        constants: {
+          ...laneTile(64, 64).constants,
+          ...{ ACTIVATION: 1, GATED: weights === 'pairs', JOINT: weights === 'numbers', IN_TWO: false },
+          ...{ HAS_BIAS: width === 4, HAS_SHIFT: width === 4, HAS_RESIDUAL: width === 4 },
+        },
+      })),
     ),
+  );
+  const tensor: Partial<Record<ShaderName, Variant[]>> = {
+    'matmul-tensor': tiles,
+    'conv2d-tensor': windowsOf(tiles),
     'attention-tensor': [8, 24].map((HEAD) => ({
       types: { q: elem, k: elem, v: elem, y: elem },
       matrixUnits: true,
@@ -141,6 +155,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     cast: norm.flatMap((types) => [1, 4].map((width) => ({ types, width: width as 1 | 4 }))),
     concat: mixes(['a', 'b', 'y'], elem).flatMap((types) => [1, 4].map((width) => ({ types, width: width as 1 | 4 }))),
     conv2d: products,
+    'conv2d-lanes': windowsOf(onLanes),
     'conv2d-rows': heldRows,
     'difference-product': [{}],
     'few-rows': mixes(['x', 'residual', 'y'], elem).map((types) => ({
@@ -180,6 +195,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,
+    'matmul-lanes': onLanes,
     'matmul-rows': heldRows,
     mix: [0, 1, 2, 3, 4, 5].map((TERMS) => ({ constants: { TERMS } })),
     'sum-splits': mixes(['residual', 'y'], elem).flatMap((types) =>
@@ -209,7 +225,7 @@ describe.each<Precision>(['f32', 'f16'])('with activations in %s', (precision) =
 /** At their own size the matrix units' kernels take more workgroup memory than this device has: their text is compiled. */
 describe('as large as on a graphics card', () => {
   const check = async (name: ShaderName, variant: Variant) =>
-    checkKernel(await nullGpu('f16'), name, { matrixUnits: true, ...variant }, { isTooLarge: true });
+    checkKernel(await nullGpu('f16'), name, { eights: true, matrixUnits: true, ...variant }, { isTooLarge: true });
   const types = { x: 'f16', w: 'f16', residual: 'f32', y: 'f32', q: 'f16', k: 'f16', v: 'f16' } as const;
 
   test.each(TENSOR_SHAPES)('attention in shape %j', (shape) =>
@@ -217,8 +233,8 @@ describe('as large as on a graphics card', () => {
   );
 
   const flags = { HAS_BIAS: true, HAS_SHIFT: true, HAS_RESIDUAL: true, JOINT: false, IN_TWO: false, ACTIVATION: 1 };
-  test.each([...TENSOR_TILES])('products in tiles of %s', async (_, tile) => {
-    const constants = { ...tileConstants(tile), ...flags };
+  test.each([...TILES.tensor])('products in tiles of %s', async (_, tile) => {
+    const constants = { ...tile.constants, ...flags };
     for (const GATED of [false, true]) await check('matmul-tensor', { types, constants: { ...constants, GATED } });
     await check('conv2d-tensor', { types, constants: { ...constants, GATED: false, KERNEL: 3, UPSAMPLE: true } });
   });
@@ -237,8 +253,8 @@ describe('conventions', () => {
     const { bindings, params } = kernelSource(name as ShaderName);
     expect(bindings[0]?.type).toBe('uniform');
     expect(bindings.at(-1)).toEqual({ name: 'y', type: 'storage' });
-    // What a kernel of the matrix units only reads is bound for writing, too: tensor-tile.wgsl says why.
-    const also = name.endsWith('-tensor') ? ['x', 'w', 'q', 'k', 'v'] : ['trouble'];
+    // What a kernel of the tiles only reads is bound for writing, too: product-tile.wgsl says why.
+    const also = /-(tensor|lanes)$/.test(name) ? ['x', 'w', 'q', 'k', 'v'] : ['trouble'];
     for (const { name, type } of bindings.slice(1, -1))
       if (!also.includes(name)) expect(type).toBe('read-only-storage');
     expect(params.length).toBeGreaterThan(0);

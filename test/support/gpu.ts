@@ -7,7 +7,7 @@ import { Usage } from '../../packages/core/src/gpu/flags.ts';
 import { cast, type Tensor } from '../../packages/core/src/gpu/graph.ts';
 import { createPlan } from '../../packages/core/src/gpu/plan.ts';
 import { record } from '../../packages/core/src/gpu/recording.ts';
-import type { Matrix } from '../../packages/core/src/ops/weights.ts';
+import { type Matrix, WIDEST_TILE } from '../../packages/core/src/ops/weights.ts';
 
 export async function testGpu(precision: Precision = 'f32', budget?: number): Promise<Gpu> {
   const adapter = await openAdapter();
@@ -77,23 +77,24 @@ export function vector(gpu: Gpu, { shape, data }: Numbers): Tensor {
 }
 
 /** A resident matrix from numbers (rows, channels, taps), laid out here independently of the loader. */
-export function matrix(gpu: Gpu, { shape, data }: Numbers, kernel: number, packed: boolean): Matrix {
+export function matrix(gpu: Gpu, { shape, data }: Numbers, kernel: number, packed: boolean, wanted?: 32): Matrix {
   const [rows, channels] = shape as [number, number];
   const taps = kernel * kernel;
-  const width = channels % 4 === 0 ? 4 : 1;
+  const width = wanted ?? (channels % 4 === 0 ? 4 : 1);
   const laidOut = new Float32Array(data.length);
   for (let row = 0; row < rows; row++) {
     for (let channel = 0; channel < channels; channel++) {
       for (let tap = 0; tap < taps; tap++) {
-        const inner = tap * channels + channel;
-        const at = (Math.floor(inner / width) * rows + row) * width + (inner % width);
+        const vector = Math.floor(channel / width);
+        const place = width === 32 ? vector * taps + tap : (tap * channels) / width + vector;
+        const at = (place * rows + row) * width + (channel % width);
         laidOut[at] = data[(row * channels + channel) * taps + tap]!;
       }
     }
   }
   const bytes = packed ? Uint16Array.from(laidOut, f32ToF16Bits) : laidOut;
   const buffer = gpu.device.createBuffer({
-    size: Math.ceil(bytes.byteLength / 16) * 16,
+    size: Math.ceil(bytes.byteLength / 16) * 16 + (width === 32 ? WIDEST_TILE * width * 4 : 0),
     usage: Usage.STORAGE | Usage.COPY_DST | Usage.COPY_SRC,
   });
   gpu.device.queue.writeBuffer(buffer, 0, bytes as Float32Array<ArrayBuffer>);

@@ -14,7 +14,7 @@ import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
 import { add, addPerImage, geglu, silu } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
-import { TENSOR_TILES } from '../ops/tensor.js';
+import { TILES } from '../ops/tiles.js';
 import { blendOf } from '../soup/blend.js';
 import { createParameters, type WeightScope } from '../soup/parameters.js';
 import { compare } from './compare.js';
@@ -152,7 +152,7 @@ const CASES: readonly Case[] = [
   convolution([2, 8, 8, 96], 128, { upsampleTo: [16, 16] }),
   convolution([1, 5, 6, 32], 4, { upsampleTo: [9, 13] }),
   convolution([2, 64, 64, 32], 320),
-  ...[...TENSOR_TILES.keys()].flatMap((tile) => [
+  ...[...TILES.tensor.keys()].flatMap((tile) => [
     inTiles(tile, linear(300, 320, 323)),
     inTiles(tile, gated(200, 64, 520)),
     inTiles(tile, convolution([2, 13, 11, 64], 200)),
@@ -243,7 +243,7 @@ export async function checkMatrixUnits(gpu: Gpu, { all = false, only = /./ } = {
   try {
     const pairs: { name: string; tolerance: number; found: Prepared; expected: Prepared }[] = [];
     for (const one of CASES.filter(({ name }) => only.test(name))) {
-      const expected = await prepareOn(withTier(gpu, { matrixUnits: 'none' }), one);
+      const expected = await prepareOn(withTier(gpu, { matrixUnits: 'none', tiles: false }), one);
       const { name, tolerance = MATRIX_UNITS_TOLERANCE } = one;
       pairs.push({ name, tolerance, expected, found: await prepareOn(gpu, one) });
     }

@@ -28,6 +28,8 @@ export interface Gpu {
    * off the mean and leaves the error.
    */
   readonly residual: Precision;
+  /** Computes products by tiles that a workgroup stages in its own memory: graphics cards, not processors. */
+  readonly tiles: boolean;
   /** Lanes of every subgroup; 1 where there are none, or not always as many. */
   readonly lanes: number;
   /** Lanes of a subgroup that should share what they read; 1 where that does not pay or cannot be relied on. */
@@ -53,6 +55,8 @@ export interface GpuOptions {
   readonly precision?: Precision | 'auto';
   /** Bytes the engine may hold on the device. */
   readonly budget?: number;
+  /** Whether products are computed by tiles; by default everywhere but on processors. */
+  readonly tiles?: boolean;
   /** What may go through the matrix units; by default all, where the adapter has those that kernels are written for. */
   readonly matrixUnits?: MatrixUnits;
   /** Of the adapter that the device is from: only there stands which matrices it multiplies. */
@@ -101,6 +105,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
     device,
     precision,
     residual: precision,
+    tiles: options.tiles ?? !(device.adapterInfo?.isFallbackAdapter ?? false),
     lanes,
     subgroup: lanes <= NARROW ? lanes : 1,
     matrixUnits:
@@ -138,7 +143,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
 /** The same device for a network that stores or computes otherwise; what is set on the device later counts for it too. */
 export const withTier = (
   gpu: Gpu,
-  tier: Partial<Pick<Gpu, 'precision' | 'residual' | 'matrixUnits' | 'tuning'>>,
+  tier: Partial<Pick<Gpu, 'precision' | 'residual' | 'tiles' | 'matrixUnits' | 'tuning'>>,
 ): Gpu => Object.assign(Object.create(gpu) as Gpu, tier);
 
 /** Wide subgroups are graphics cards, which read one address for all lanes at once; narrow ones are CPUs, which do not. */

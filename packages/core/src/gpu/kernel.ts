@@ -7,6 +7,7 @@
 
 import { ShaderError } from '../errors.js';
 import { ACTIVATE } from './activate.js';
+import { eights, halvesOfEights } from './eights.js';
 import { COMPUTE_STAGE } from './flags.js';
 import type { Gpu } from './gpu.js';
 import type { StorageType } from './graph.js';
@@ -23,7 +24,9 @@ export interface Variant {
   readonly weights?: 'pairs' | 'numbers';
   /** Lanes that share what they read (from_lane); 1 for none. */
   readonly subgroup?: number;
-  /** Computes on the matrix units: x comes eight halves at a time (XEight, x_halves). */
+  /** Reads x and w eight numbers at a time (XEight, WEight). */
+  readonly eights?: boolean;
+  /** Computes on the matrix units. */
   readonly matrixUnits?: boolean;
   /** Named constants: tile sizes, which activation. */
   readonly constants?: Readonly<Record<string, number | boolean>>;
@@ -96,23 +99,6 @@ fn number_of(v: f32, i: u32) -> f32 { return v; }
 fn split_at(i: u32, low: f32, high: f32) -> f32 { return low; }
 fn activate_vec(activation: u32, v: f32) -> f32 { return activate(activation, v); }`;
 
-/** Eight halves of x as they lie in memory, and eight f32 rounded to halves; their highest bits, that halves hold, or the rest. */
-const EIGHT_F16 = `alias XEight = vec4u;
-fn x_halves(v: vec4u) -> vec4u { return v; }
-fn x_part(v: vec4u, is_rest: bool) -> vec4u { return select(v, vec4u(0), is_rest); }`;
-const EIGHT_F32 = `alias XEight = array<vec4f, 2>;
-fn x_halves(v: XEight) -> vec4u {
-  let a = clamp(v[0], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
-  let b = clamp(v[1], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
-  return vec4u(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
-}
-fn high_bits(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(v) & vec4u(0xffffe000)); }
-fn x_part(v: XEight, is_rest: bool) -> vec4u {
-  let a = high_bits(v[0]);
-  let b = high_bits(v[1]);
-  return x_halves(XEight(select(a, v[0] - a, is_rest), select(b, v[1] - b, is_rest)));
-}`;
-
 const MATRIX_UNITS = `enable subgroups;
 enable chromium_experimental_subgroup_matrix;`;
 
@@ -124,7 +110,7 @@ const SATURATE = 'const LARGEST_F16 = 65504.0;';
  * to_y_vec, by which results are stored; Vec, Columns and inner for arithmetic; the activations; the constants.
  */
 export function prelude(source: KernelSource, variant: Variant): string {
-  const { types = {}, width = 4, weights = 'numbers', subgroup = 1, matrixUnits = false, constants = {} } = variant;
+  const { types = {}, width = 4, weights = 'numbers', subgroup = 1, eights: isEights, matrixUnits, constants = {} } = variant;
   const tensors = source.bindings.filter(({ type }) => type !== 'uniform');
   // Pairs of halves in u32 need no f16 of the device.
   const typeOf = (name: string): StorageType => (name === 'w' && weights === 'pairs' ? 'f32' : (types[name] ?? 'f32'));
@@ -132,10 +118,11 @@ export function prelude(source: KernelSource, variant: Variant): string {
   lines.push(`const SUBGROUP = ${subgroup}u;`);
   // Whole subgroups may leave early, which the compiler cannot see to be safe.
   if (subgroup > 1) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
-  if (matrixUnits) {
-    lines.unshift(MATRIX_UNITS);
-    lines.push(types.x === 'f16' ? EIGHT_F16 : EIGHT_F32);
+  if (isEights) {
+    const stored = { x: types.x ?? 'f32', w: weights === 'pairs' ? 'f16' : (types.w ?? 'f32') };
+    lines.push(eights('x', stored.x), eights('w', stored.w), halvesOfEights(stored.x));
   }
+  if (matrixUnits) lines.unshift(MATRIX_UNITS);
   if (matrixUnits || tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');
   lines.push(
     subgroup > 1
@@ -155,7 +142,7 @@ fn to_y_vec(v: Vec) -> YVec { return YVec(clamp(v, Vec(-LARGEST_F16), Vec(LARGES
       : `fn to_y(v: f32) -> YElem { return v; }
 fn to_y_vec(v: Vec) -> YVec { return v; }`,
   );
-  if (!matrixUnits && tensors.some(({ name }) => name === 'w')) {
+  if (!isEights && tensors.some(({ name }) => name === 'w')) {
     if (weights === 'pairs' && width !== 4) throw new ShaderError('f16 pairs need a width of 4');
     lines.push(
       weights === 'pairs'

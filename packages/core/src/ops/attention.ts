@@ -2,7 +2,8 @@
 import { IncompatibleError } from '../errors.js';
 import { call, elementCount, graphOf, show, spread, type Tensor } from '../gpu/graph.js';
 import { batchedMatmul } from './matmul.js';
-import { tensorProduct } from './tensor.js';
+import { tiledProduct } from './tiled.js';
+import { bodyOf } from './tiles.js';
 import { type Matrix, WIDEST_TILE } from './weights.js';
 
 /** The widest head whose query and sum fit a thread's registers. SD 1.x has 40, 80 and 160; SD 2.x has 64. */
@@ -160,14 +161,15 @@ function wideAttention(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
   const keys = k.shape[1]!;
   const headWidth = channels / heads;
   const shape = [images, heads, queries, keys];
-  const isHalf = [q, k, v].every(({ storage }) => storage.type === 'f16');
-  if (graph.gpu.matrixUnits !== 'none' && isHalf && images * heads === 1 && headWidth % 32 === 0 && keys % 32 === 0) {
-    const scores = tensorProduct({
-      ...{ kernel: 'matmul-tensor', x: q, shape, type: 'f32', rowsPerImage: queries },
+  const body = bodyOf(graph.gpu, 1);
+  const isTiled = body === 'lanes' || (body === 'tensor' && [q, k, v].every(({ storage }) => storage.type === 'f16'));
+  if (isTiled && images * heads === 1 && headWidth % 32 === 0 && keys % 32 === 0) {
+    const scores = tiledProduct({
+      ...{ kernel: 'matmul', x: q, shape, type: 'f32', rowsPerImage: queries },
       w: toBlocks(k, { columns: keys, inner: headWidth, byColumn: channels, byInner: 1 }),
     });
-    return tensorProduct({
-      ...{ kernel: 'matmul-tensor', shape: q.shape, type: graph.gpu.precision, rowsPerImage: queries },
+    return tiledProduct({
+      ...{ kernel: 'matmul', shape: q.shape, type: graph.gpu.precision, rowsPerImage: queries },
       x: softmax(scores, 1 / Math.sqrt(headWidth)),
       w: toBlocks(v, { columns: headWidth, inner: keys, byColumn: 1, byInner: channels }),
     });
@@ -208,7 +210,7 @@ function softmax(scores: Tensor, scale: number): Tensor {
   });
 }
 
-/** An activation as a matrix for the matrix units: element (column, inner) lies at these steps in x. */
+/** An activation as a matrix for tiles: element (column, inner) lies at these steps in x. */
 function toBlocks(
   x: Tensor,
   { columns, inner, byColumn, byInner }: { columns: number; inner: number; byColumn: number; byInner: number },
@@ -218,11 +220,10 @@ function toBlocks(
     kernel: 'to-blocks',
     inputs: { x },
     shape: [size + WIDEST_TILE * 32], // the last tile may reach past the end
-    type: 'f16',
     dispatch: () => ({
       params: { size, columns, x_column: byColumn, x_inner: byInner },
       workgroups: spread(size, 256),
     }),
   });
-  return { data, rows: columns, inner, kernel: 1, width: 32, packed: true };
+  return { data, rows: columns, inner, kernel: 1, width: 32, packed: data.storage.type === 'f16' };
 }

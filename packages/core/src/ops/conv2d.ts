@@ -6,7 +6,8 @@ import type { Product } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { heldProduct, isHeld } from './held-rows.js';
 import { plainTiling } from './matmul.js';
-import { tensorProduct } from './tensor.js';
+import { tiledProduct } from './tiled.js';
+import { bodyOf } from './tiles.js';
 import type { Matrix } from './weights.js';
 
 export interface Conv2dOptions {
@@ -53,11 +54,11 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     out_width: outWidth,
   };
   if (w.width === 32) {
-    return tensorProduct({
+    return tiledProduct({
       ...product,
-      kernel: 'conv2d-tensor',
+      kernel: 'conv2d',
       // Each number is read by every tap: rounded once, not nine times.
-      x: cast(x, 'f16'),
+      x: bodyOf(graph.gpu, w.kernel) === 'tensor' ? cast(x, 'f16') : x,
       params: { ...window, channels },
       constants: { KERNEL: w.kernel, UPSAMPLE: upsampleTo[0] !== height || upsampleTo[1] !== width },
     });

@@ -14,7 +14,7 @@ export interface FewRows extends MatrixProduct {
   readonly rows: number;
 }
 
-/** y = x · wᵀ + bias, w being a matrix of width 32. */
+/** y = x · wᵀ + bias, w being a matrix of width 32, in halves. */
 export function fewRows({ x, w, bias, rows, shape, type, rowsPerImage }: FewRows): Tensor {
   const columns = w.rows;
   return call(graphOf(x), {

@@ -7,7 +7,7 @@ import type { Product, Tiling } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { FEW_ROWS, fewRows } from './few-rows.js';
 import { heldProduct, isHeld } from './held-rows.js';
-import { tensorProduct } from './tensor.js';
+import { tiledProduct } from './tiled.js';
 import type { Matrix } from './weights.js';
 
 /** Rows that one thread computes, and threads along the columns, 4 columns each. */
@@ -42,8 +42,8 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
   const rowsPerImage = rows / (x.shape[0] ?? 1);
   const graph = graphOf(x);
   const product = { x, w, bias, shape, type: type ?? graph.gpu.precision, rowsPerImage };
-  if (w.width === 32 && rows <= FEW_ROWS) return fewRows({ ...product, rows });
-  if (w.width === 32) return tensorProduct({ ...product, kernel: 'matmul-tensor' });
+  if (w.width === 32 && w.packed && rows <= FEW_ROWS) return fewRows({ ...product, rows });
+  if (w.width === 32) return tiledProduct({ ...product, kernel: 'matmul' });
   if (isHeld(graph.gpu, w, rowsPerImage)) return heldProduct({ ...product, kernel: 'matmul-rows' });
   return batchedMatmul(graph, {
     x,
@@ -68,8 +68,8 @@ export function jointMatmul(x: Tensor, w: Matrix, count: number): Tensor[] {
   const columns = w.rows / count;
   const shape = [...x.shape.slice(0, -1), columns];
   const pitch = Math.ceil(elementCount(shape) / PART_ALIGNMENT) * PART_ALIGNMENT;
-  const { storage } = tensorProduct({
-    ...{ kernel: 'matmul-tensor', x, w, shape: [count * pitch], type: graphOf(x).gpu.precision, rowsPerImage: 1 },
+  const { storage } = tiledProduct({
+    ...{ kernel: 'matmul', x, w, shape: [count * pitch], type: graphOf(x).gpu.precision, rowsPerImage: 1 },
     parts: { count, pitch },
   });
   return Array.from({ length: count }, (_, i) => ({ shape, storage, first: i * pitch }));

@@ -1,7 +1,7 @@
 /** What resident weights look like to the ops: see soup/parameters.ts for how they get there. */
 import type { StorageType, Tensor } from '../gpu/graph.js';
 
-/** Columns of the matrix units' widest tile: behind a matrix of width 32 lies memory for a whole one (tensor.ts). */
+/** Columns of the widest tile: behind a matrix of width 32 lies memory for a whole one (tiles.ts). */
 export const WIDEST_TILE = 160;
 
 /**
@@ -15,7 +15,7 @@ export interface Matrix {
   readonly inner: number;
   /** Kernel height and width; 1 for a linear layer. */
   readonly kernel: number;
-  /** 32 for the matrix units; else 4 where the channels allow reading four at once, else 1. */
+  /** 32 for tiles (tiles.ts); else 4 where the channels allow reading four at once, else 1. */
   readonly width: 1 | 4 | 32;
   /** Whether two f16 share a u32; else f32. */
   readonly packed: boolean;

@@ -8,6 +8,7 @@ import { CheckpointError, IncompatibleError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { type Storage, show, type Tensor } from '../gpu/graph.js';
 import { storageBytes } from '../gpu/recording.js';
+import { bodyOf } from '../ops/tiles.js';
 import { type Matrix, WIDEST_TILE } from '../ops/weights.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
 import { type Average, averageOf, type Blend, checkBlend, isFloat } from './blend.js';
@@ -27,7 +28,7 @@ export interface WeightScope {
   vector(name: string, shape: readonly number[]): Tensor;
   /** A linear layer (rows, channels) or convolution (rows, channels, kernel, kernel). */
   matrix(name: string, rows: number, channels: number, kernel?: number): Matrix;
-  /** Linear layers of this size, one below the other; undefined where matrices do not lie in blocks for the matrix units. */
+  /** Linear layers of this size, one below the other; undefined where matrices do not lie in blocks for tiles. */
   joint(names: readonly string[], rows: number, channels: number): Matrix | undefined;
 }
 
@@ -107,7 +108,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   ): Parameter {
     const { key, channels, taps, width, packed, beside } = parameter;
     const storage: Storage = { type: packed ? 'f16' : 'f32', elements: allRows * channels * taps, label: key };
-    const bytes = storageBytes(storage.type, storage.elements) + (width === 32 ? WIDEST_TILE * width * 2 : 0);
+    const bytes = storageBytes(storage.type, storage.elements) + (width === 32 ? storageBytes(storage.type, WIDEST_TILE * width) : 0);
     const { name } = weights.tensors.get(key)!; // the very string of the file, by which maps find it twice as fast
     const kept = {
       ...parameter,
@@ -123,9 +124,10 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   /** How a matrix lies on the device. */
   function layoutOf(key: string, channels: number, kernel = 1): Pick<Matrix, 'width' | 'packed'> {
     const isHalf = averageOf(blend, key).result === 'F16';
-    // Convolutions on the matrix units round their input to halves.
-    const hasUnits = gpu.matrixUnits !== 'none' && (gpu.precision === 'f16' || kernel === 1);
-    const width = channels % 4 !== 0 ? 1 : isHalf && hasUnits && channels % 32 === 0 ? 32 : 4;
+    const body = bodyOf(gpu, kernel);
+    // Matrix units multiply halves.
+    const isTiled = body === 'lanes' || (body === 'tensor' && isHalf);
+    const width = channels % 4 !== 0 ? 1 : isTiled && channels % 32 === 0 ? 32 : 4;
     return { width, packed: width !== 1 && isHalf };
   }
 

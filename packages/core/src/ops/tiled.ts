@@ -1,0 +1,100 @@
+/**
+ * Products by tiles that a workgroup stages (tiles.ts). matmul.ts and conv2d.ts come here when their weights lie in blocks of 32.
+ */
+import { activationCode } from '../gpu/activate.js';
+import { call, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
+import type { Product } from '../gpu/tuning.js';
+import { epilogueConstants, epilogueParams } from './epilogue.js';
+import { bodyOf, defaultTiling, isPossible, TILES } from './tiles.js';
+import type { MatrixProduct } from './weights.js';
+
+export interface TiledProduct extends MatrixProduct {
+  readonly kernel: 'matmul' | 'conv2d';
+  /** Results that the columns are of, as many each; y then has one after the other, so many elements apart. */
+  readonly parts?: { readonly count: number; readonly pitch: number };
+  readonly params?: Readonly<Record<string, number>>;
+  readonly constants?: Readonly<Record<string, number | boolean>>;
+}
+
+/** y = x · wᵀ + bias, w being a matrix of width 32. */
+export function tiledProduct({ kernel: op, x, w, bias, shape, type, rowsPerImage, parts, ...own }: TiledProduct): Tensor {
+  const graph = graphOf(x);
+  const columns = w.rows;
+  const rows = parts ? elementCount(x.shape) / w.inner : elementCount(shape) / columns;
+  const mostBytes = graph.gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const body = bodyOf(graph.gpu, w.kernel)!;
+  const kernel = `${op}-${body}` as const;
+  // Where activations are f32, what halves cannot hold is multiplied as well.
+  const isInTwo = body === 'tensor' && graph.gpu.precision === 'f32';
+  const inner = isInTwo ? w.inner * 2 : w.inner;
+  const product: Product = { kernel, rows, columns, inner };
+  const mostSplits = parts ? 1 : Number.POSITIVE_INFINITY; // sum-splits.wgsl makes one result
+  const tuned = graph.gpu.tuning?.(product);
+  const isTuned = tuned && tuned.splits <= mostSplits && isPossible(tuned, product, mostBytes);
+  const tiling = isTuned ? tuned : defaultTiling(product, mostBytes, mostSplits);
+  const tile = TILES[body].get(tiling.tile)!;
+  const steps = inner / tile.depth;
+  const split = Math.ceil(steps / tiling.splits) * tile.depth;
+  const splits = Math.ceil(inner / split);
+  const widthOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
+  const width = widthOf(columns);
+  const y = call(graph, {
+    kernel,
+    product: { ...product, ...tiling },
+    inputs: { x, w: w.data, ...(splits === 1 && { bias }) },
+    shape: splits === 1 ? shape : [splits, rows, columns],
+    type: splits === 1 ? type : 'f32',
+    epilogue: splits === 1 && !parts ? { activation: true, add: true, gate: true } : {},
+    dispatch: (node) => ({
+      variant: {
+        width: node.isGated ? widthOf(columns / 2) : width,
+        weights: w.packed ? 'pairs' : 'numbers',
+        eights: true,
+        matrixUnits: body === 'tensor',
+        constants: {
+          ...tile.constants,
+          ...epilogueConstants(node),
+          GATED: node.isGated === true,
+          JOINT: parts !== undefined,
+          IN_TWO: isInTwo,
+          ...own.constants,
+        },
+      },
+      params: {
+        rows,
+        columns,
+        inner,
+        split,
+        rows_per_image: rowsPerImage,
+        part_columns: columns / (parts?.count ?? 1),
+        part_pitch: parts?.pitch ?? 0,
+        ...own.params,
+      },
+      workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), splits],
+    }),
+  });
+  if (splits === 1) return y;
+  return call(graph, {
+    kernel: 'sum-splits',
+    product: { ...product, ...tiling },
+    inputs: { x: y, bias },
+    shape,
+    type,
+    epilogue: { activation: true, add: true, gate: true },
+    dispatch: (node) => {
+      const width = widthOf(node.isGated ? columns / 2 : columns);
+      const size = (rows * columns) / width;
+      return {
+        variant: { width, constants: { ACTIVATION: activationCode(node.activation), GATED: node.isGated === true } },
+        params: {
+          ...epilogueParams(node),
+          columns: columns / width,
+          size,
+          splits,
+          per_image: (rowsPerImage * columns) / width,
+        },
+        workgroups: spread(node.isGated ? size / 2 : size, 256),
+      };
+    },
+  });
+}

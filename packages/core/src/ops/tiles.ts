@@ -1,0 +1,161 @@
+/**
+ * Which tile of a product a workgroup computes, and in how many parts the inner dimension is summed up: on the matrix units
+ * (shaders/tensor-tile.wgsl), or on the lanes of graphics cards that have none, or where halves lose too much (lane-tile.wgsl).
+ */
+import type { Gpu } from '../gpu/gpu.js';
+import type { Product, Tiling } from '../gpu/tuning.js';
+import { WIDEST_TILE } from './weights.js';
+
+/** What multiplies: matrix units, or lanes. */
+export type Body = 'tensor' | 'lanes';
+
+/** What multiplies matrices of this kernel size on a device; undefined where products are not computed by tiles. */
+export function bodyOf({ matrixUnits, precision, tiles }: Gpu, kernel: number): Body | undefined {
+  // Convolutions on the matrix units round their input to halves.
+  if (matrixUnits !== 'none' && (precision === 'f16' || kernel === 1)) return 'tensor';
+  return tiles ? 'lanes' : undefined;
+}
+
+export interface Tile {
+  readonly rows: number;
+  readonly columns: number;
+  /** Of the inner dimension, what is staged at once. */
+  readonly depth: number;
+  /** Of workgroup memory. */
+  readonly bytes: number;
+  /** What the shader has to know of it. */
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+/** Of `rowGroups` x `columnGroups` subgroups. */
+export function tensorTile(rows: number, columns: number, depth: 32 | 64, rowGroups = 2, columnGroups = 2): Tile {
+  const subgroups = rowGroups * columnGroups;
+  const panel = 32 * (((rows + columns) / 32) * (depth / 8) + 1);
+  const strip = 16 * (Math.min(columns / columnGroups / 16, subgroups > 4 ? 2 : 4) * 4 + 1);
+  const constants = {
+    ROW_GROUPS: rowGroups,
+    COLUMN_GROUPS: columnGroups,
+    ROW_BLOCKS: rows / rowGroups / 16,
+    COLUMN_BLOCKS: columns / columnGroups / 16,
+    STEPS: depth / 16,
+    ...staging(rows, columns, depth, subgroups * 32),
+  };
+  return { rows, columns, depth, bytes: Math.max(panel, subgroups * strip) * 16, constants };
+}
+
+/** Of threads with 8 x 8 sums each. */
+export function laneTile(rows: number, columns: number, depth = 16): Tile {
+  const [ROW_THREADS, COLUMN_THREADS] = [rows / 8, columns / 8];
+  const constants = { ROW_THREADS, COLUMN_THREADS, ...staging(rows, columns, depth, ROW_THREADS * COLUMN_THREADS) };
+  return { rows, columns, depth, bytes: (rows + columns) * depth * 4, constants };
+}
+
+/** How often so many threads fetch eight numbers of x and of w each until all are there. */
+function staging(rows: number, columns: number, depth: number, threads: number) {
+  const chunks = depth / 8 / threads;
+  return { DEPTH: depth, X_SLOTS: Math.ceil(rows * chunks), W_SLOTS: Math.ceil(columns * chunks) };
+}
+
+/** Large tiles reuse more of what they stage, small ones give everybody work; deep ones wait less often. */
+export const TILES: Readonly<Record<Body, ReadonlyMap<string, Tile>>> = {
+  tensor: new Map([
+    ['128x128x32/2x2', tensorTile(128, 128, 32)],
+    ['128x160x32/2x2', tensorTile(128, WIDEST_TILE, 32)],
+    ['256x160x32/4x2', tensorTile(256, WIDEST_TILE, 32, 4, 2)],
+    ['128x64x32/2x2', tensorTile(128, 64, 32)],
+    ['64x64x32/2x2', tensorTile(64, 64, 32)],
+    ['128x128x64/2x4', tensorTile(128, 128, 64, 2, 4)],
+    ['64x64x64/2x2', tensorTile(64, 64, 64)],
+  ]),
+  lanes: new Map([
+    ['128x128x16', laneTile(128, 128)],
+    ['128x64x16', laneTile(128, 64)],
+    ['64x64x16', laneTile(64, 64)],
+  ]),
+};
+
+/** Compute units of the GPU that COSTS are of. */
+const UNITS = 132;
+
+interface Cost {
+  readonly name: string;
+  readonly atOnce: number;
+  readonly start: number;
+  readonly alone: number;
+  readonly each: number;
+}
+
+/**
+ * What a product takes, in microseconds, by tile: a unit runs so many workgroups `atOnce`, to begin with them takes `start`,
+ * and a step of the tile's depth takes at least `alone`, which is fetching that waits, and so much for `each` of them. Fitted to
+ * measurements on an H200 (bench/README.md), the tiles of eight subgroups to a step of Stable Diffusion 2.1 on an H100.
+ * Other large GPUs have other times, but their order is alike; `soup tune` measures.
+ */
+const COSTS: Readonly<Record<Body, readonly Cost[]>> = {
+  tensor: [
+    { name: '128x160x32/2x2', atOnce: 2, start: 8, alone: 0.96, each: 0.58 },
+    { name: '128x128x32/2x2', atOnce: 2, start: 6, alone: 0.96, each: 0.54 },
+    { name: '256x160x32/4x2', atOnce: 1, start: 7, alone: 1.1, each: 1.1 },
+    { name: '128x64x32/2x2', atOnce: 3, start: 5, alone: 0.8, each: 0.34 },
+    { name: '128x128x64/2x4', atOnce: 1, start: 6, alone: 1.4, each: 1.4 },
+    { name: '64x64x64/2x2', atOnce: 4, start: 4, alone: 0.92, each: 0.46 },
+    { name: '64x64x32/2x2', atOnce: 4, start: 3, alone: 0.68, each: 0.22 },
+  ],
+  lanes: [
+    { name: '128x128x16', atOnce: 2, start: 6, alone: 1.9, each: 1.4 },
+    { name: '128x64x16', atOnce: 3, start: 5, alone: 1.2, each: 0.75 },
+    { name: '64x64x16', atOnce: 4, start: 4, alone: 0.9, each: 0.4 },
+  ],
+};
+/** Microseconds to begin sum-splits.wgsl, and bytes that it reads and writes in one. */
+const SUM_START = 4;
+const SUM_BYTES = 2.5e6;
+/** Of a split, steps that are worth the start. */
+const FEWEST_STEPS = 4;
+const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16];
+/** Bytes that the sums of all splits may take: they are activations like others, and have to be bound at once. */
+const MOST_SUMS = 2 ** 27;
+
+const tilesOf = (tile: Tile, rows: number, columns: number): number =>
+  Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
+
+const tilesFor = ({ kernel }: Product): Body => (kernel.endsWith('-lanes') ? 'lanes' : 'tensor');
+
+/** The fastest by COSTS, of what this device can do. */
+export function defaultTiling(product: Product, mostBytes: number, mostSplits = Number.POSITIVE_INFINITY): Tiling {
+  const { rows, columns, inner } = product;
+  const body = tilesFor(product);
+  let best = { tile: COSTS[body].at(-1)!.name, splits: 1, micros: Number.POSITIVE_INFINITY };
+  for (const { name, atOnce, start, alone, each } of COSTS[body]) {
+    const one = TILES[body].get(name)!;
+    for (const splits of splitsOf(inner / one.depth)) {
+      if (splits > mostSplits || !isPossible({ tile: name, splits }, product, mostBytes)) continue;
+      const steps = Math.ceil(inner / one.depth / splits);
+      const wave = (onUnit: number) => (onUnit === 0 ? 0 : start + steps * Math.max(alone, onUnit * each));
+      const workgroups = tilesOf(one, rows, columns) * splits;
+      const full = Math.floor(workgroups / (UNITS * atOnce));
+      const rest = Math.ceil((workgroups - full * UNITS * atOnce) / UNITS);
+      const sums = splits === 1 ? 0 : SUM_START + (rows * columns * (4 * splits + 2)) / SUM_BYTES;
+      const micros = full * wave(atOnce) + wave(rest) + sums;
+      if (micros < best.micros) best = { tile: name, splits, micros };
+    }
+  }
+  return { tile: best.tile, splits: best.splits };
+}
+
+const splitsOf = (steps: number): number[] => SPLITS.filter((splits) => splits === 1 || splits <= steps / FEWEST_STEPS);
+
+export function isPossible({ tile: name, splits }: Tiling, product: Product, mostBytes: number): boolean {
+  const { rows, columns, inner } = product;
+  const one = TILES[tilesFor(product)].get(name);
+  if (!one || one.bytes > mostBytes) return false;
+  return inner % one.depth === 0 && (splits === 1 || rows * columns * splits * 4 <= MOST_SUMS);
+}
+
+/** All that there is to choose from. */
+export const tilingsBy = (product: Product, mostBytes: number): Tiling[] =>
+  [...TILES[tilesFor(product)]].flatMap(([name, { depth }]) =>
+    splitsOf(product.inner / depth)
+      .map((splits) => ({ tile: name, splits }))
+      .filter((tiling) => isPossible(tiling, product, mostBytes)),
+  );

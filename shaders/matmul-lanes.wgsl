@@ -1,0 +1,9 @@
+// y = activation(x · wᵀ + bias + shift) + residual on the lanes of graphics cards.
+// Uses rows-of-x.wgsl.
+// Uses product-tile.wgsl.
+// Uses lane-tile.wgsl.
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  tile(group, thread);
+}

@@ -1,0 +1,28 @@
+// x of a product, as tiles fetch it: a part of matmul-tensor.wgsl and matmul-lanes.wgsl.
+//
+//   x   (rows, inner), eight numbers at once
+//
+// IN_TWO: the inner dimension runs over x twice (tensor-tile.wgsl).
+
+struct Params {
+  rows: u32,
+  columns: u32,
+  inner: u32,
+  split: u32,
+  rows_per_image: u32,
+  part_columns: u32,
+  part_pitch: u32,
+}
+
+fn begin_row(row: u32) -> u32 {
+  return row * w_inner() / 8;
+}
+
+// How far into a row of x an inner index is.
+fn begin_step(k: u32) -> u32 {
+  return select(k, k % w_inner(), IN_TWO) / 8;
+}
+
+fn x_chunk(row_at: u32, step: u32) -> XEight {
+  return x[row_at + step];
+}

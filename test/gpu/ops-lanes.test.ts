@@ -1,0 +1,151 @@
+/**
+ * Products by tiles on lanes, as graphics cards without matrix units compute them (lane-tile.wgsl), against slow references: every
+ * tile, edges that fill none, splits of the inner dimension, weights in halves and in f32, and all that is added before y is
+ * stored. The software adapter is asked to do as a graphics card would.
+ */
+import type { Gpu, Precision } from '@diffusion-soup/core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { withTier } from '../../packages/core/src/gpu/gpu.ts';
+import { attention } from '../../packages/core/src/ops/attention.ts';
+import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
+import { add, addPerImage, geglu, silu } from '../../packages/core/src/ops/elementwise.ts';
+import { jointMatmul, matmul } from '../../packages/core/src/ops/matmul.ts';
+import { TILES } from '../../packages/core/src/ops/tiles.ts';
+import { type Numbers, matrix, random, relativeL2, runOp, testGpu, vector } from '../support/gpu.ts';
+import * as reference from '../support/reference.ts';
+
+// As in ops.test.ts.
+const TOLERANCE: Record<Precision, number> = { f32: 2e-6, f16: 2e-3 };
+
+const hasF16 = process.env.SOUP_TEST_F16 !== 'no';
+
+describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) => {
+  let gpu: Gpu;
+  beforeAll(async () => {
+    gpu = withTier(await testGpu(precision), { tiles: true });
+  });
+  const inBlocks = (w: Numbers, kernel: number, packed: boolean) => matrix(gpu, w, kernel, packed, 32);
+  const close = (result: Float32Array, expected: ArrayLike<number>, isPacked = false) =>
+    expect(relativeL2(result, expected)).toBeLessThan(TOLERANCE[isPacked ? 'f16' : precision]);
+  /** A device that takes this tile, and says what it was asked for. */
+  const inTiles = (tile: string, splits = 1) => {
+    const asked: string[] = [];
+    const tuned = withTier(gpu, {
+      tuning({ kernel }) {
+        asked.push(kernel);
+        return { tile, splits };
+      },
+    });
+    return { tuned, asked };
+  };
+
+  test.each([
+    // rows, inner, columns, tile, splits
+    [9, 32, 1, '64x64x16', 1],
+    [67, 64, 37, '64x64x16', 1],
+    [131, 96, 132, '64x64x16', 1],
+    [70, 256, 66, '64x64x16', 3],
+    [130, 64, 259, '128x64x16', 1],
+    [129, 160, 140, '128x128x16', 1],
+    [128, 512, 128, '128x128x16', 4],
+  ])('matmul %i x %i x %i, with all that a product adds, in %s, %i', async (rows, inner, columns, tile, splits) => {
+    const images = rows % 2 === 0 ? 2 : 1;
+    const [x, w, bias] = [random([images, rows / images, inner], 1), random([columns, inner], 2), random([columns], 3)];
+    const [shift, residual] = [random([images, columns], 4), random([images, rows / images, columns], 5)];
+    const plain = reference.matmul(x.data, w.data, rows, columns, inner, bias.data);
+    const { tuned, asked } = inTiles(tile, splits);
+    for (const packed of [false, true]) {
+      const [weight, b] = [inBlocks(w, 1, packed), vector(gpu, bias)];
+      close(await runOp(tuned, { x }, ({ x }) => matmul(x!, weight, b)), plain, packed);
+      const y = await runOp(tuned, { x, shift, residual }, ({ x, shift, residual }) =>
+        add(residual!, silu(addPerImage(matmul(x!, weight, b), shift!))),
+      );
+      const perImage = (rows / images) * columns;
+      const expected = plain.map((v, i) => {
+        const shifted = v + shift.data[Math.floor(i / perImage) * columns + (i % columns)]!;
+        return residual.data[i]! + reference.activation.silu(shifted);
+      });
+      close(y, expected, packed);
+    }
+    expect(new Set(asked)).toEqual(new Set(['matmul-lanes']));
+  });
+
+  test.each([
+    [70, 64, 38, '64x64x16'],
+    [33, 32, 520, '128x128x16'],
+  ])('matmul %i x %i x %i, gated, in %s', async (rows, inner, columns, tile) => {
+    const [x, w, bias] = [random([1, rows, inner], 1), random([columns, inner], 2), random([columns], 3)];
+    const plain = reference.matmul(x.data, w.data, rows, columns, inner, bias.data);
+    const half = columns / 2;
+    const expected = Float64Array.from({ length: rows * half }, (_, i) => {
+      const at = Math.floor(i / half) * columns + (i % half);
+      return plain[at]! * reference.activation.gelu(plain[at + half]!);
+    });
+    for (const packed of [false, true]) {
+      const y = await runOp(inTiles(tile).tuned, { x }, ({ x }) =>
+        geglu(matmul(x!, inBlocks(w, 1, packed), vector(gpu, bias))),
+      );
+      close(y, expected, packed);
+    }
+  });
+
+  test('three products of the same input', async () => {
+    const [rows, inner, columns] = [70, 64, 36];
+    const [x, w] = [random([1, rows, inner], 1), random([3 * columns, inner], 2)];
+    const y = await runOp(gpu, { x }, ({ x }) => {
+      const [q, k, v] = jointMatmul(x!, inBlocks(w, 1, false), 3);
+      return add(add(q!, k!), v!);
+    });
+    const part = (i: number) => w.data.subarray(i * columns * inner, (i + 1) * columns * inner);
+    const [q, k, v] = [0, 1, 2].map((i) => reference.matmul(x.data, part(i), rows, columns, inner));
+    close(
+      y,
+      q!.map((sum, i) => sum + k![i]! + v![i]!),
+    );
+  });
+
+  test.each([
+    // images, height, width, channels, outChannels, kernel, stride, upsampleTo, tile, splits
+    [2, 7, 9, 32, 33, 3, 1, undefined, '64x64x16', 1],
+    [1, 17, 19, 64, 5, 3, 2, undefined, '64x64x16', 2],
+    [1, 9, 8, 32, 70, 5, 1, undefined, '128x64x16', 1],
+    [2, 5, 6, 96, 130, 3, 1, [10, 12], '128x128x16', 1],
+    [1, 7, 5, 32, 4, 3, 1, [9, 11], '64x64x16', 1],
+  ] as const)(
+    'conv2d of %i images %i x %i, %i -> %i, kernel %i, stride %i, scaled to %j, in %s, %i',
+    async (images, height, width, channels, outChannels, kernel, stride, upsampleTo, tile, splits) => {
+      const x = random([images, height, width, channels], 1);
+      const w = random([outChannels, channels, kernel, kernel], 2);
+      const bias = random([outChannels], 3);
+      const pad = (kernel - 1) / 2;
+      const [inHeight, inWidth] = upsampleTo ?? [height, width];
+      const scaled = upsampleTo ? reference.upsample(x.data, x.shape, upsampleTo) : x.data;
+      const conv = { images, height: inHeight, width: inWidth, channels, outChannels, kernel, stride };
+      const expected = reference.conv2d(scaled, w.data, bias.data, { ...conv, padding: [pad, pad, pad, pad] });
+      const { tuned, asked } = inTiles(tile, splits);
+      for (const packed of [false, true]) {
+        const y = await runOp(tuned, { x }, ({ x }) =>
+          conv2d(x!, inBlocks(w, kernel, packed), vector(gpu, bias), { stride, ...(upsampleTo && { upsampleTo }) }),
+        );
+        close(y, expected, packed);
+      }
+      expect(new Set(asked)).toEqual(new Set(['conv2d-lanes']));
+    },
+  );
+
+  test('attention with a head as wide as the VAE has, by tiles', async () => {
+    const [queries, width] = [64, 192];
+    const [q, k, v] = [1, 2, 3].map((seed) => random([1, queries, width], seed)) as [Numbers, Numbers, Numbers];
+    const { tuned, asked } = inTiles('64x64x16');
+    const y = await runOp(tuned, { q, k, v }, ({ q, k, v }) => attention(q!, k!, v!, { heads: 1 }));
+    close(y, reference.attention(q.data, k.data, v.data, { images: 1, queries, keys: queries, heads: 1, headWidth: width }));
+    expect(asked).toEqual(['matmul-lanes', 'matmul-lanes']);
+  });
+
+  test('what a tile stages fits the workgroup memory that every device has', () => {
+    for (const { bytes, constants } of TILES.lanes.values()) {
+      expect(bytes).toBeLessThanOrEqual(16384);
+      expect(constants.ROW_THREADS! * constants.COLUMN_THREADS!).toBeLessThanOrEqual(256);
+    }
+  });
+});
