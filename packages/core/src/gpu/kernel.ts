@@ -24,6 +24,8 @@ export interface Variant {
   readonly weights?: 'pairs' | 'numbers';
   /** Lanes that share what they read (from_lane); 1 for none. */
   readonly subgroup?: number;
+  /** Lanes look at what others have. */
+  readonly shuffles?: boolean;
   /** Reads x and w eight numbers at a time (XEight, WEight). */
   readonly eights?: boolean;
   /** Computes on the matrix units. */
@@ -83,6 +85,7 @@ export function kernelSource(name: ShaderName): KernelSource {
 const VECTORS = `alias Vec = vec4f;
 alias Columns = mat4x4f;
 fn inner(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }
+fn add_inner(sum: f32, a: vec4f, b: vec4f) -> f32 { return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))); }
 fn take(v: vec4f, i: u32) -> vec4f { return v; }
 fn first_of(v: vec4f) -> f32 { return v.x; }
 fn number_of(v: vec4f, i: u32) -> f32 { return v[i]; }
@@ -93,6 +96,7 @@ fn activate_vec(activation: u32, v: vec4f) -> vec4f {
 const NUMBERS = `alias Vec = f32;
 alias Columns = vec4f;
 fn inner(a: f32, b: f32) -> f32 { return a * b; }
+fn add_inner(sum: f32, a: f32, b: f32) -> f32 { return fma(a, b, sum); }
 fn take(v: vec4f, i: u32) -> f32 { return v[i]; }
 fn first_of(v: f32) -> f32 { return v; }
 fn number_of(v: f32, i: u32) -> f32 { return v; }
@@ -117,7 +121,7 @@ export function prelude(source: KernelSource, variant: Variant): string {
   const lines = [`const WIDTH = ${width}u;`, SATURATE, width === 4 ? VECTORS : NUMBERS, ACTIVATE];
   lines.push(`const SUBGROUP = ${subgroup}u;`);
   // Whole subgroups may leave early, which the compiler cannot see to be safe.
-  if (subgroup > 1) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
+  if (subgroup > 1 || variant.shuffles) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
   if (isEights) {
     const stored = { x: types.x ?? 'f32', w: weights === 'pairs' ? 'f16' : (types.w ?? 'f32') };
     lines.push(eights('x', stored.x), eights('w', stored.w), halvesOfEights(stored.x));

@@ -1,5 +1,6 @@
 /** Scaled dot-product attention over heads (Vaswani et al. 2017). */
 import { IncompatibleError } from '../errors.js';
+import type { Gpu } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, show, spread, type Tensor } from '../gpu/graph.js';
 import { batchedMatmul } from './matmul.js';
 import { tiledProduct } from './tiled.js';
@@ -66,6 +67,18 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
       }),
     });
   }
+  if (graph.gpu.tiles && canShuffle(graph.gpu)) {
+    const shared = laneConstants(HEAD_VECS);
+    return call(graph, {
+      ...common,
+      kernel: 'attention-lanes',
+      dispatch: () => ({
+        variant: { width, shuffles: true, constants: { WORKGROUP, ...shared, CAUSAL: causal } },
+        params,
+        workgroups: [Math.ceil(queries / ((WORKGROUP / shared.LANES) * shared.QUERIES)), heads, images],
+      }),
+    });
+  }
   return call(graph, {
     ...common,
     kernel: 'attention',
@@ -75,6 +88,21 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
       workgroups: [Math.ceil(queries / WORKGROUP), heads, images],
     }),
   });
+}
+
+/** Lanes of a head, which are neighbours in a subgroup. */
+const MOST_LANES = 8;
+const canShuffle = ({ device: { features, adapterInfo } }: Gpu): boolean =>
+  features.has('subgroups') && (adapterInfo?.subgroupMinSize ?? 0) >= MOST_LANES;
+/** Vectors of a lane's queries, and as many of its sums, that registers hold. */
+const HELD_VECTORS = 16;
+
+/** What attention-lanes.wgsl has to know of a head. */
+export function laneConstants(headVecs: number) {
+  const lanes = headVecs > 24 ? MOST_LANES : headVecs >= 8 ? 4 : headVecs >= 4 ? 2 : 1;
+  const slots = Math.ceil(headVecs / lanes);
+  const queries = Math.max(1, Math.min(4, Math.floor(HELD_VECTORS / slots)));
+  return { HEAD_VECS: headVecs, LANES: lanes, SLOTS: slots, QUERIES: queries, KEYS: 4 };
 }
 
 function sharedQueries(subgroup: number, headVecs: number, queries: number, work: number): number {
