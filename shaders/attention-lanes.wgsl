@@ -1,11 +1,13 @@
-// y = softmax(q · kᵀ * scale) · v per head, as attention.wgsl, on graphics cards whose lanes can look at each other.
+// y = softmax(q · kᵀ * scale) · v per head, as attention.wgsl, on graphics cards.
 //
 //   q, y   (images, queries, channels)
 //   k, v   (images, keys, channels)      channels = heads * HEAD_VECS * WIDTH
 //
 // LANES lanes side by side have QUERIES queries of a head together, each of them every LANES-th vector of the head, SLOTS of them: so
-// what a lane reads of a key serves several queries and fits its registers, and scores are added up across lanes. KEYS keys are
-// looked at together. Scores, maximum and sums are f32. With CAUSAL a query sees the keys up to its own position.
+// what a lane reads of a key serves several queries and fits its registers; scores are added up across lanes. TILE keys and their
+// values are staged in workgroup memory, as they are stored, while the next ones are on their way into registers (FETCHES vectors
+// of either by each thread), and KEYS of them are looked at together. Scores, maximum and sums are f32. With CAUSAL a query sees
+// the keys up to its own position. q, k and v are bound as read_write for the reason that product-tile.wgsl gives.
 
 struct Params {
   queries: u32,
@@ -15,13 +17,16 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<QVec>;
-@group(0) @binding(2) var<storage, read> k: array<KVec>;
-@group(0) @binding(3) var<storage, read> v: array<VVec>;
+@group(0) @binding(1) var<storage, read_write> q: array<QVec>;
+@group(0) @binding(2) var<storage, read_write> k: array<KVec>;
+@group(0) @binding(3) var<storage, read_write> v: array<VVec>;
 @group(0) @binding(4) var<storage, read_write> y: array<YVec>;
 
 const LOWEST = -3.4e38;
 const LOG2_E = 1.4426950408889634;
+
+var<workgroup> staged_keys: array<KVec, TILE * HEAD_VECS>;
+var<workgroup> staged_values: array<VVec, TILE * HEAD_VECS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -46,46 +51,69 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       var sum#n#j = Vec(0);
     }
   }
+  @unroll for (var i = 0u; i < FETCHES; i++) {
+    let place#i = thread + i * WORKGROUP;
+    let fetched_key#i = place#i / HEAD_VECS;
+    let fetched_vec#i = k_start + place#i % HEAD_VECS;
+    var key_next#i = k[fetched_vec#i + min(fetched_key#i, params.keys - 1) * row];
+    var value_next#i = v[fetched_vec#i + min(fetched_key#i, params.keys - 1) * row];
+  }
 
-  for (var first = 0u; first < params.keys; first += KEYS) {
-    // Keys past the end read the last one and weigh nothing.
-    @unroll for (var c = 0u; c < KEYS; c++) {
-      let at#c = k_start + min(first + c, params.keys - 1) * row;
+  for (var first = 0u; first < params.keys; first += TILE) {
+    @unroll for (var i = 0u; i < FETCHES; i++) {
+      if (place#i < TILE * HEAD_VECS) {
+        staged_keys[place#i] = key_next#i;
+        staged_values[place#i] = value_next#i;
+      }
+    }
+    workgroupBarrier();
+    // Keys past the end are the last one, and weigh nothing.
+    @unroll for (var i = 0u; i < FETCHES; i++) {
+      {
+        let at = fetched_vec#i + min(first + TILE + fetched_key#i, params.keys - 1) * row;
+        key_next#i = k[at];
+        value_next#i = v[at];
+      }
+    }
+    for (var some = 0u; some < TILE; some += KEYS) {
+      @unroll for (var c = 0u; c < KEYS; c++) {
+        @unroll for (var n = 0u; n < QUERIES; n++) {
+          var score#n#c = 0.0;
+        }
+        @unroll for (var j = 0u; j < SLOTS; j++) {
+          let key#c#j = Vec(staged_keys[(some + c) * HEAD_VECS + vec_at#j]);
+          @unroll for (var n = 0u; n < QUERIES; n++) {
+            score#n#c = add_inner(score#n#c, query#n#j, key#c#j);
+          }
+        }
+      }
       @unroll for (var n = 0u; n < QUERIES; n++) {
-        var score#n#c = 0.0;
+        let before#n = highest#n;
+        @unroll for (var c = 0u; c < KEYS; c++) {
+          let is_out#n#c = first + some + c >= params.keys || (CAUSAL && first + some + c > first_query + n);
+          score#n#c = select(over_lanes(score#n#c), LOWEST, is_out#n#c);
+          highest#n = max(highest#n, score#n#c);
+        }
+        let fade#n = exp2(before#n - highest#n);
+        total#n *= fade#n;
+        @unroll for (var j = 0u; j < SLOTS; j++) {
+          sum#n#j *= fade#n;
+        }
+        @unroll for (var c = 0u; c < KEYS; c++) {
+          score#n#c = exp2(score#n#c - highest#n);
+          total#n += score#n#c;
+        }
       }
-      @unroll for (var j = 0u; j < SLOTS; j++) {
-        let key#c#j = Vec(k[at#c + vec_at#j]);
-        @unroll for (var n = 0u; n < QUERIES; n++) {
-          score#n#c = add_inner(score#n#c, query#n#j, key#c#j);
+      @unroll for (var c = 0u; c < KEYS; c++) {
+        @unroll for (var j = 0u; j < SLOTS; j++) {
+          let value#c#j = Vec(staged_values[(some + c) * HEAD_VECS + vec_at#j]);
+          @unroll for (var n = 0u; n < QUERIES; n++) {
+            sum#n#j = fma(Vec(score#n#c), value#c#j, sum#n#j);
+          }
         }
       }
     }
-    @unroll for (var n = 0u; n < QUERIES; n++) {
-      let before#n = highest#n;
-      @unroll for (var c = 0u; c < KEYS; c++) {
-        let is_out#n#c = first + c >= params.keys || (CAUSAL && first + c > first_query + n);
-        score#n#c = select(over_lanes(score#n#c), LOWEST, is_out#n#c);
-        highest#n = max(highest#n, score#n#c);
-      }
-      let fade#n = exp2(before#n - highest#n);
-      total#n *= fade#n;
-      @unroll for (var j = 0u; j < SLOTS; j++) {
-        sum#n#j *= fade#n;
-      }
-      @unroll for (var c = 0u; c < KEYS; c++) {
-        score#n#c = exp2(score#n#c - highest#n);
-        total#n += score#n#c;
-      }
-    }
-    @unroll for (var c = 0u; c < KEYS; c++) {
-      @unroll for (var j = 0u; j < SLOTS; j++) {
-        let value#c#j = Vec(v[at#c + vec_at#j]);
-        @unroll for (var n = 0u; n < QUERIES; n++) {
-          sum#n#j = fma(Vec(score#n#c), value#c#j, sum#n#j);
-        }
-      }
-    }
+    workgroupBarrier();
   }
 
   @unroll for (var n = 0u; n < QUERIES; n++) {
@@ -101,7 +129,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 fn over_lanes(part: f32) -> f32 {
   var sum = part;
   for (var mask = 1u; mask < LANES; mask *= 2) {
-    sum += subgroupShuffleXor(sum, mask);
+    sum += from_neighbour(sum, mask);
   }
   return sum;
 }

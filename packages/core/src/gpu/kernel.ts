@@ -128,6 +128,8 @@ export function prelude(source: KernelSource, variant: Variant): string {
   }
   if (matrixUnits) lines.unshift(MATRIX_UNITS);
   if (matrixUnits || tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');
+  const neighbour = variant.shuffles ? 'subgroupShuffleXor(v, mask)' : 'v';
+  lines.push(`fn from_neighbour(v: f32, mask: u32) -> f32 { return ${neighbour}; }`);
   lines.push(
     subgroup > 1
       ? 'fn from_lane(v: Vec, lane: u32) -> Vec { return subgroupShuffle(v, lane); }'

@@ -67,15 +67,16 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
       }),
     });
   }
-  if (graph.gpu.tiles && canShuffle(graph.gpu)) {
-    const shared = laneConstants(HEAD_VECS);
+  if (graph.gpu.tiles) {
+    const shuffles = canShuffle(graph.gpu);
+    const staged = laneConstants(HEAD_VECS, 2 * headWidth * (k.storage.type === 'f16' ? 2 : 4), shuffles ? MOST_LANES : 1);
     return call(graph, {
       ...common,
       kernel: 'attention-lanes',
       dispatch: () => ({
-        variant: { width, shuffles: true, constants: { WORKGROUP, ...shared, CAUSAL: causal } },
+        variant: { width, shuffles, constants: { ...staged, CAUSAL: causal } },
         params,
-        workgroups: [Math.ceil(queries / ((WORKGROUP / shared.LANES) * shared.QUERIES)), heads, images],
+        workgroups: [Math.ceil(queries / ((staged.WORKGROUP / staged.LANES) * staged.QUERIES)), heads, images],
       }),
     });
   }
@@ -90,19 +91,33 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   });
 }
 
-/** Lanes of a head, which are neighbours in a subgroup. */
+/** Most lanes that share a head: neighbours in a subgroup. */
 const MOST_LANES = 8;
 const canShuffle = ({ device: { features, adapterInfo } }: Gpu): boolean =>
   features.has('subgroups') && (adapterInfo?.subgroupMinSize ?? 0) >= MOST_LANES;
 /** Vectors of a lane's queries, and as many of its sums, that registers hold. */
 const HELD_VECTORS = 16;
+/** Keys that are staged at once, in the workgroup memory that every device has. */
+const MOST_STAGED = 32;
+const STAGED_BYTES = 16384;
+const STAGING_THREADS = 128;
 
-/** What attention-lanes.wgsl has to know of a head. */
-export function laneConstants(headVecs: number) {
-  const lanes = headVecs > 24 ? MOST_LANES : headVecs >= 8 ? 4 : headVecs >= 4 ? 2 : 1;
+/** What attention-lanes.wgsl has to know of a head, whose keys and values take so many bytes each. */
+export function laneConstants(headVecs: number, keyBytes: number, mostLanes: number) {
+  const lanes = Math.min(mostLanes, headVecs > 24 ? 8 : headVecs >= 8 ? 4 : headVecs >= 4 ? 2 : 1);
   const slots = Math.ceil(headVecs / lanes);
-  const queries = Math.max(1, Math.min(4, Math.floor(HELD_VECTORS / slots)));
-  return { HEAD_VECS: headVecs, LANES: lanes, SLOTS: slots, QUERIES: queries, KEYS: 4 };
+  let keys = MOST_STAGED;
+  while (keys > 4 && keys * keyBytes > STAGED_BYTES) keys /= 2;
+  return {
+    WORKGROUP: STAGING_THREADS,
+    HEAD_VECS: headVecs,
+    LANES: lanes,
+    SLOTS: slots,
+    QUERIES: Math.max(1, Math.min(4, Math.floor(HELD_VECTORS / slots))),
+    KEYS: 4,
+    TILE: keys,
+    FETCHES: Math.ceil((keys * headVecs) / STAGING_THREADS),
+  };
 }
 
 function sharedQueries(subgroup: number, headVecs: number, queries: number, work: number): number {

@@ -69,9 +69,9 @@ export const TILES: Readonly<Record<Body, ReadonlyMap<string, Tile>>> = {
     ['64x64x64/2x2', tensorTile(64, 64, 64)],
   ]),
   lanes: new Map([
-    ['128x128x16', laneTile(128, 128)],
-    ['128x64x16', laneTile(128, 64)],
+    ['64x128x16', laneTile(64, 128)],
     ['64x64x16', laneTile(64, 64)],
+    ['128x128x16', laneTile(128, 128)],
   ]),
 };
 
@@ -103,9 +103,8 @@ const COSTS: Readonly<Record<Body, readonly Cost[]>> = {
     { name: '64x64x32/2x2', atOnce: 4, start: 3, alone: 0.68, each: 0.22 },
   ],
   lanes: [
-    { name: '128x128x16', atOnce: 2, start: 6, alone: 1.9, each: 1.4 },
-    { name: '128x64x16', atOnce: 3, start: 5, alone: 1.2, each: 0.75 },
-    { name: '64x64x16', atOnce: 4, start: 4, alone: 0.9, each: 0.4 },
+    { name: '64x128x16', atOnce: 3, start: 5, alone: 1.25, each: 0.89 },
+    { name: '64x64x16', atOnce: 5, start: 4, alone: 1.1, each: 0.49 },
   ],
 };
 /** Microseconds to begin sum-splits.wgsl, and bytes that it reads and writes in one. */
