@@ -4,7 +4,12 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
-import { sharedConstants, TENSOR_SHAPES, tensorConstants } from '../../packages/core/src/ops/attention.ts';
+import {
+  laneConstants,
+  sharedConstants,
+  TENSOR_SHAPES,
+  tensorConstants,
+} from '../../packages/core/src/ops/attention.ts';
 import { heldConstants } from '../../packages/core/src/ops/held-rows.ts';
 import { laneTile, TILES, tensorTile } from '../../packages/core/src/ops/tiles.ts';
 import { nullGpu } from '../support/gpu.ts';
@@ -134,6 +139,15 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
         types: { q: elem, k: elem, v: elem, y: elem },
         width,
         constants: { WORKGROUP, HEAD_VECS, KEYS: 8, CAUSAL },
+      })),
+    ),
+    'attention-lanes': heads.flatMap(([width, HEAD_VECS]) =>
+      [true, false].map((shuffles) => ({
+        ...{ types: { q: elem, k: elem, v: elem, y: elem }, width, shuffles },
+        constants: {
+          ...laneConstants(HEAD_VECS, HEAD_VECS * width * (elem === 'f16' ? 4 : 8), shuffles ? 8 : 1),
+          CAUSAL: shuffles,
+        },
       })),
     ),
     'attention-shared': heads.flatMap(([width, HEAD_VECS]) =>

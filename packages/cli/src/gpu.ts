@@ -32,9 +32,3 @@ export const say = (about: string): void => {
 export function adapterName({ info }: Pick<GPUAdapter, 'info'>): string {
   return info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(' ') || 'unknown';
 }
-
-/** Runs on the processor, as lavapipe and SwiftShader do. */
-export function isSoftware({ info }: Pick<GPUAdapter, 'info'>): boolean {
-  const all = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
-  return info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(all);
-}

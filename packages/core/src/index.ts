@@ -29,6 +29,7 @@ export {
   type Gpu,
   type GpuOptions,
   hasMatrixUnits,
+  isSoftware,
   type KernelListener,
   type MatrixUnits,
   type Precision,

@@ -1,7 +1,15 @@
 /** What draws a batch: the GPU, with the soup of the moment loaded. Tests put another in its place. */
-import { DeviceError, generate, type Image, loadModel, MemoryError, type Model } from '@diffusion-soup/core';
+import {
+  DeviceError,
+  generate,
+  type Image,
+  isSoftware,
+  loadModel,
+  MemoryError,
+  type Model,
+} from '@diffusion-soup/core';
 import { loadingProgress } from '../drawing.js';
-import { adapterName, isSoftware, type OpenGpu } from '../gpu.js';
+import { adapterName, type OpenGpu } from '../gpu.js';
 import { type Kitchen, openKitchen } from '../kitchen.js';
 import type { Output } from '../output.js';
 import { readStartPicture } from '../start-picture.js';
@@ -88,7 +96,7 @@ export async function gpuEngine({ open, output }: GpuEngineOptions): Promise<Eng
       }
     },
     batchSize({ settings }) {
-      if (isSoftware(opened.adapter)) return 1; // as fast one by one, and sooner on the disk
+      if (isSoftware(opened.adapter.info)) return 1; // as fast one by one, and sooner on the disk
       const key = `${settings.width}x${settings.height} ${settings.guidance > 1}`;
       let size = sizes.get(key);
       if (size === undefined) {

@@ -1,11 +1,11 @@
 /** `soup demo`: the idea in one picture. The same prompts by the base, by each shard, and by the soup of the shards. */
 import { join } from 'node:path';
-import type { Image, Model } from '@diffusion-soup/core';
+import { type Image, isSoftware, type Model } from '@diffusion-soup/core';
 import type { Command } from 'commander';
 import { writeFileAtomic } from '../atomic-file.js';
 import { draw, loadingProgress, loadWithProgress, showPicture } from '../drawing.js';
 import { type CommonFlags, collect, parseSeed, wholeNumber, withCommonFlags } from '../flags.js';
-import { adapterName, isSoftware, openGpuFor } from '../gpu.js';
+import { adapterName, openGpuFor } from '../gpu.js';
 import { encodePng } from '../image/png.js';
 import { averageOrder, type Kitchen, openKitchen } from '../kitchen.js';
 import { checkTarget, cookSoup } from '../merging/soup.js';
@@ -70,7 +70,7 @@ async function demo(flags: DemoFlags, output: Output): Promise<void> {
   await checkTarget(folder, soup, { force: true });
   const opened = await openGpuFor({ adapter: flags.adapter });
   const adapter = adapterName(opened.adapter);
-  const effort = EFFORT[isSoftware(opened.adapter) ? 'software' : 'hardware'];
+  const effort = EFFORT[isSoftware(opened.adapter.info) ? 'software' : 'hardware'];
   const { prompts = PROMPTS.slice(0, effort.prompts), steps = effort.steps, seed = SEED, out } = flags;
   const { precision } = opened.gpu;
   output.note(`${adapter}, ${precision}: ${prompts.length} prompts by ${ROWS.length} models, ${steps} steps each`);

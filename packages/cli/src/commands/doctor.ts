@@ -1,10 +1,10 @@
 /** `soup doctor`: what this machine can do, and what to do about what it cannot. */
 import { readdir } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
-import { formatBytes, SoupError, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
+import { formatBytes, isSoftware, SoupError, wantedFeatures, wantedLimits } from '@diffusion-soup/core';
 import type { Command } from 'commander';
 import { type CommonFlags, withCommonFlags } from '../flags.js';
-import { adapterName, isSoftware, loadDevice, say } from '../gpu.js';
+import { adapterName, loadDevice, say } from '../gpu.js';
 import { matrixUnitsOf } from '../matrix-units.js';
 import type { Output } from '../output.js';
 import { pantry } from '../recipe.js';
@@ -108,7 +108,7 @@ async function inspect(name: string | undefined, env: Env) {
     ...{ vendor, architecture, device },
     /** Dawn puts the driver and its version here. */
     driver: description,
-    isSoftware: isSoftware(adapter),
+    isSoftware: isSoftware(adapter.info),
     features: wantedFeatures.filter((feature) => adapter.features.has(feature)),
     limits: wantedLimits(adapter),
     precision: adapter.features.has('shader-f16') ? 'f16' : 'f32',

@@ -105,7 +105,7 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
     device,
     precision,
     residual: precision,
-    tiles: options.tiles ?? !(device.adapterInfo?.isFallbackAdapter ?? false),
+    tiles: options.tiles ?? !isSoftware(device.adapterInfo),
     lanes,
     subgroup: lanes <= NARROW ? lanes : 1,
     matrixUnits:
@@ -145,6 +145,12 @@ export const withTier = (
   gpu: Gpu,
   tier: Partial<Pick<Gpu, 'precision' | 'residual' | 'tiles' | 'matrixUnits' | 'tuning'>>,
 ): Gpu => Object.assign(Object.create(gpu) as Gpu, tier);
+
+/** Whether an adapter is the processor, as lavapipe and SwiftShader are. */
+export function isSoftware(info: Partial<GPUAdapterInfo> = {}): boolean {
+  const all = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|software/i.test(all);
+}
 
 /** Wide subgroups are graphics cards, which read one address for all lanes at once; narrow ones are CPUs, which do not. */
 const NARROW = 8;

@@ -114,7 +114,15 @@ const SATURATE = 'const LARGEST_F16 = 65504.0;';
  * to_y_vec, by which results are stored; Vec, Columns and inner for arithmetic; the activations; the constants.
  */
 export function prelude(source: KernelSource, variant: Variant): string {
-  const { types = {}, width = 4, weights = 'numbers', subgroup = 1, eights: isEights, matrixUnits, constants = {} } = variant;
+  const {
+    types = {},
+    width = 4,
+    weights = 'numbers',
+    subgroup = 1,
+    eights: isEights,
+    matrixUnits,
+    constants = {},
+  } = variant;
   const tensors = source.bindings.filter(({ type }) => type !== 'uniform');
   // Pairs of halves in u32 need no f16 of the device.
   const typeOf = (name: string): StorageType => (name === 'w' && weights === 'pairs' ? 'f32' : (types[name] ?? 'f32'));

@@ -69,7 +69,11 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   }
   if (graph.gpu.tiles) {
     const shuffles = canShuffle(graph.gpu);
-    const staged = laneConstants(HEAD_VECS, 2 * headWidth * (k.storage.type === 'f16' ? 2 : 4), shuffles ? MOST_LANES : 1);
+    const staged = laneConstants(
+      HEAD_VECS,
+      2 * headWidth * (k.storage.type === 'f16' ? 2 : 4),
+      shuffles ? MOST_LANES : 1,
+    );
     return call(graph, {
       ...common,
       kernel: 'attention-lanes',
@@ -91,35 +95,36 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
   });
 }
 
-/** Most lanes that share a head: neighbours in a subgroup. */
+/** Most lanes that share a head: neighbours in a subgroup. Adding up across them costs as much as many multiplications. */
 const MOST_LANES = 8;
 const canShuffle = ({ device: { features, adapterInfo } }: Gpu): boolean =>
   features.has('subgroups') && (adapterInfo?.subgroupMinSize ?? 0) >= MOST_LANES;
-/** Vectors of a lane's queries, and as many of its sums, that registers hold. */
-const HELD_VECTORS = 16;
+/** Vectors of a query, and as many of its sums, of which registers hold two. */
+const MOST_SLOTS = 8;
+const KEYS_AT_ONCE = 4;
 /** Keys that are staged at once, in the workgroup memory that every device has. */
 const MOST_STAGED = 32;
 const STAGED_BYTES = 16384;
 const STAGING_THREADS = 128;
 
-/** What attention-lanes.wgsl has to know of a head, whose keys and values take so many bytes each. */
-export function laneConstants(headVecs: number, keyBytes: number, mostLanes: number) {
-  const lanes = Math.min(mostLanes, headVecs > 24 ? 8 : headVecs >= 8 ? 4 : headVecs >= 4 ? 2 : 1);
-  const slots = Math.ceil(headVecs / lanes);
+/** What attention-lanes.wgsl has to know of a head, a key and a value of which take so many bytes. */
+export function laneConstants(headVecs: number, bytes: number, mostLanes: number) {
+  let lanes = 1;
+  while (lanes < mostLanes && headVecs / lanes > MOST_SLOTS) lanes *= 2;
   let keys = MOST_STAGED;
-  while (keys > 4 && keys * keyBytes > STAGED_BYTES) keys /= 2;
+  while (keys > KEYS_AT_ONCE && keys * bytes > STAGED_BYTES) keys /= 2;
+  const slots = Math.ceil(headVecs / lanes);
   return {
     WORKGROUP: STAGING_THREADS,
     HEAD_VECS: headVecs,
     LANES: lanes,
     SLOTS: slots,
-    QUERIES: Math.max(1, Math.min(4, Math.floor(HELD_VECTORS / slots))),
-    KEYS: 4,
+    QUERIES: slots > MOST_SLOTS ? 1 : 2,
+    KEYS: KEYS_AT_ONCE,
     TILE: keys,
     FETCHES: Math.ceil((keys * headVecs) / STAGING_THREADS),
   };
 }
-
 function sharedQueries(subgroup: number, headVecs: number, queries: number, work: number): number {
   const worth = work < MUCH ? 1 : SHARED_QUERIES;
   return Math.max(1, Math.min(worth, Math.floor(MOST_VECTORS / headVecs), Math.ceil(queries / subgroup)));

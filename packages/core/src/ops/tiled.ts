@@ -17,7 +17,17 @@ export interface TiledProduct extends MatrixProduct {
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 32. */
-export function tiledProduct({ kernel: op, x, w, bias, shape, type, rowsPerImage, parts, ...own }: TiledProduct): Tensor {
+export function tiledProduct({
+  kernel: op,
+  x,
+  w,
+  bias,
+  shape,
+  type,
+  rowsPerImage,
+  parts,
+  ...own
+}: TiledProduct): Tensor {
   const graph = graphOf(x);
   const columns = w.rows;
   const rows = parts ? elementCount(x.shape) / w.inner : elementCount(shape) / columns;

@@ -108,7 +108,9 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   ): Parameter {
     const { key, channels, taps, width, packed, beside } = parameter;
     const storage: Storage = { type: packed ? 'f16' : 'f32', elements: allRows * channels * taps, label: key };
-    const bytes = storageBytes(storage.type, storage.elements) + (width === 32 ? storageBytes(storage.type, WIDEST_TILE * width) : 0);
+    const bytes =
+      storageBytes(storage.type, storage.elements) +
+      (width === 32 ? storageBytes(storage.type, WIDEST_TILE * width) : 0);
     const { name } = weights.tensors.get(key)!; // the very string of the file, by which maps find it twice as fast
     const kept = {
       ...parameter,
