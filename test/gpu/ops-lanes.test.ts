@@ -17,9 +17,6 @@ import * as reference from '../support/reference.ts';
 // As in ops.test.ts.
 const TOLERANCE: Record<Precision, number> = { f32: 2e-6, f16: 2e-3 };
 
-/** Products by tiles, and no lanes that share what they read. */
-const asGraphicsCard = (gpu: Gpu): Gpu => Object.assign(withTier(gpu, { tiles: true }), { subgroup: 1 });
-
 const hasF16 = process.env.SOUP_TEST_F16 !== 'no';
 
 describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) => {
