@@ -11,7 +11,7 @@ import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { add, addPerImage, geglu, silu } from '../../packages/core/src/ops/elementwise.ts';
 import { jointMatmul, matmul } from '../../packages/core/src/ops/matmul.ts';
 import { TILES } from '../../packages/core/src/ops/tiles.ts';
-import { matrix, type Numbers, random, relativeL2, runOp, testGpu, vector } from '../support/gpu.ts';
+import { asGraphicsCard, matrix, type Numbers, random, relativeL2, runOp, testGpu, vector } from '../support/gpu.ts';
 import * as reference from '../support/reference.ts';
 
 // As in ops.test.ts.

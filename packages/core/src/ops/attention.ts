@@ -99,9 +99,10 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, causal = fal
 const MOST_LANES = 8;
 const canShuffle = ({ device: { features, adapterInfo } }: Gpu): boolean =>
   features.has('subgroups') && (adapterInfo?.subgroupMinSize ?? 0) >= MOST_LANES;
-/** Vectors of a query, and as many of its sums, of which registers hold two. */
-const MOST_SLOTS = 8;
-const KEYS_AT_ONCE = 4;
+/** Vectors of queries, and as many of sums, that a lane's registers hold: with more of them fewer lanes run at once (measured). */
+const HELD_VECTORS = 10;
+/** Vectors of a head from which on it pays to share them, so that a lane has two queries. */
+const SHARED_VECTORS = 8;
 /** Keys that are staged at once, in the workgroup memory that every device has. */
 const MOST_STAGED = 32;
 const STAGED_BYTES = 16384;
@@ -109,18 +110,18 @@ const STAGING_THREADS = 128;
 
 /** What attention-lanes.wgsl has to know of a head, a key and a value of which take so many bytes. */
 export function laneConstants(headVecs: number, bytes: number, mostLanes: number) {
-  let lanes = 1;
-  while (lanes < mostLanes && headVecs / lanes > MOST_SLOTS) lanes *= 2;
+  let lanes = Math.min(mostLanes, headVecs >= SHARED_VECTORS ? 2 : 1);
+  while (lanes < mostLanes && headVecs / lanes > HELD_VECTORS) lanes *= 2;
   let keys = MOST_STAGED;
-  while (keys > KEYS_AT_ONCE && keys * bytes > STAGED_BYTES) keys /= 2;
+  while (keys > KEYS && keys * bytes > STAGED_BYTES) keys /= 2;
   const slots = Math.ceil(headVecs / lanes);
   return {
     WORKGROUP: STAGING_THREADS,
     HEAD_VECS: headVecs,
     LANES: lanes,
     SLOTS: slots,
-    QUERIES: slots > MOST_SLOTS ? 1 : 2,
-    KEYS: KEYS_AT_ONCE,
+    QUERIES: Math.max(1, Math.min(2, Math.floor(HELD_VECTORS / slots))),
+    KEYS,
     TILE: keys,
     FETCHES: Math.ceil((keys * headVecs) / STAGING_THREADS),
   };
