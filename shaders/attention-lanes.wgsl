@@ -3,11 +3,11 @@
 //   q, y   (images, queries, channels)
 //   k, v   (images, keys, channels)      channels = heads * HEAD_VECS * WIDTH
 //
-// LANES lanes side by side have QUERIES queries of a head together, each of them every LANES-th vector of the head, SLOTS of them: so
-// what a lane reads of a key serves several queries and fits its registers; scores are added up across lanes. TILE keys and their
-// values are staged in workgroup memory, as they are stored, while the next ones are on their way into registers (FETCHES vectors
-// of either by each thread), and KEYS of them are looked at together. Scores, maximum and sums are f32. With CAUSAL a query sees
-// the keys up to its own position. q, k and v are bound as read_write for the reason that product-tile.wgsl gives.
+// LANES lanes side by side have QUERIES queries of a head together, each of them every LANES-th vector of the head, SLOTS of them:
+// that fits their registers, and scores are added up across lanes. TILE keys and their values are staged in workgroup memory, as f32,
+// while the next ones are on their way into registers (FETCHES vectors of either by each thread), and KEYS of them are looked at
+// together. Scores, maximum and sums are f32. With CAUSAL a query sees the keys up to its own position. q, k and v are bound as
+// read_write for the reason that product-tile.wgsl gives.
 
 struct Params {
   queries: u32,
@@ -25,8 +25,8 @@ struct Params {
 const LOWEST = -3.4e38;
 const LOG2_E = 1.4426950408889634;
 
-var<workgroup> staged_keys: array<KVec, TILE * HEAD_VECS>;
-var<workgroup> staged_values: array<VVec, TILE * HEAD_VECS>;
+var<workgroup> staged_keys: array<Vec, TILE * HEAD_VECS>;
+var<workgroup> staged_values: array<Vec, TILE * HEAD_VECS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -62,8 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   for (var first = 0u; first < params.keys; first += TILE) {
     @unroll for (var i = 0u; i < FETCHES; i++) {
       if (place#i < TILE * HEAD_VECS) {
-        staged_keys[place#i] = key_next#i;
-        staged_values[place#i] = value_next#i;
+        staged_keys[place#i] = Vec(key_next#i);
+        staged_values[place#i] = Vec(value_next#i);
       }
     }
     workgroupBarrier();
@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           var score#n#c = 0.0;
         }
         @unroll for (var j = 0u; j < SLOTS; j++) {
-          let key#c#j = Vec(staged_keys[(some + c) * HEAD_VECS + vec_at#j]);
+          let key#c#j = staged_keys[(some + c) * HEAD_VECS + vec_at#j];
           @unroll for (var n = 0u; n < QUERIES; n++) {
             score#n#c = add_inner(score#n#c, query#n#j, key#c#j);
           }
@@ -106,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
       @unroll for (var c = 0u; c < KEYS; c++) {
         @unroll for (var j = 0u; j < SLOTS; j++) {
-          let value#c#j = Vec(staged_values[(some + c) * HEAD_VECS + vec_at#j]);
+          let value#c#j = staged_values[(some + c) * HEAD_VECS + vec_at#j];
           @unroll for (var n = 0u; n < QUERIES; n++) {
             sum#n#j = fma(Vec(score#n#c), value#c#j, sum#n#j);
           }

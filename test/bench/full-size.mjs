@@ -26,8 +26,7 @@ import {
 import { unet } from '../../packages/core/dist/model/unet.js';
 import { vaeDecoder } from '../../packages/core/dist/model/vae.js';
 import { matmul } from '../../packages/core/dist/ops/matmul.js';
-import { bodyOf } from '../../packages/core/dist/ops/tiles.js';
-import { WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
+import { bodyOf, WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
 import { randomModel, randomSource } from './full-model.mjs';

@@ -4,12 +4,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
 import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
-import {
-  laneConstants,
-  sharedConstants,
-  TENSOR_SHAPES,
-  tensorConstants,
-} from '../../packages/core/src/ops/attention.ts';
+import { laneConstants } from '../../packages/core/src/ops/attention-lanes.ts';
+import { sharedConstants } from '../../packages/core/src/ops/attention-shared.ts';
+import { TENSOR_SHAPES, tensorConstants } from '../../packages/core/src/ops/attention-tensor.ts';
 import { heldConstants } from '../../packages/core/src/ops/held-rows.ts';
 import { laneTile, TILES, tensorTile } from '../../packages/core/src/ops/tiles.ts';
 import { nullGpu } from '../support/gpu.ts';
@@ -145,7 +142,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [true, false].map((shuffles) => ({
         ...{ types: { q: elem, k: elem, v: elem, y: elem }, width, shuffles },
         constants: {
-          ...laneConstants(HEAD_VECS, HEAD_VECS * width * (elem === 'f16' ? 4 : 8), shuffles ? 8 : 1),
+          ...laneConstants(HEAD_VECS, width, shuffles ? 8 : 1),
           CAUSAL: shuffles,
         },
       })),

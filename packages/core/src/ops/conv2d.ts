@@ -7,8 +7,7 @@ import { epilogueParams } from './epilogue.js';
 import { heldProduct, isHeld } from './held-rows.js';
 import { plainTiling } from './matmul.js';
 import { tiledProduct } from './tiled.js';
-import { bodyOf } from './tiles.js';
-import type { Matrix } from './weights.js';
+import { bodyOf, type Matrix } from './weights.js';
 
 export interface Conv2dOptions {
   readonly stride?: number;

@@ -5,8 +5,8 @@ import { activationCode } from '../gpu/activate.js';
 import { call, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
 import { epilogueConstants, epilogueParams } from './epilogue.js';
-import { bodyOf, defaultTiling, isPossible, TILES } from './tiles.js';
-import type { MatrixProduct } from './weights.js';
+import { defaultTiling, isPossible, TILES } from './tiles.js';
+import { bodyOf, type MatrixProduct } from './weights.js';
 
 export interface TiledProduct extends MatrixProduct {
   readonly kernel: 'matmul' | 'conv2d';

@@ -2,19 +2,8 @@
  * Which tile of a product a workgroup computes, and in how many parts the inner dimension is summed up: on the matrix units
  * (shaders/tensor-tile.wgsl), or on the lanes of graphics cards that have none, or where halves lose too much (lane-tile.wgsl).
  */
-import type { Gpu } from '../gpu/gpu.js';
 import type { Product, Tiling } from '../gpu/tuning.js';
-import { WIDEST_TILE } from './weights.js';
-
-/** What multiplies: matrix units, or lanes. */
-export type Body = 'tensor' | 'lanes';
-
-/** What multiplies matrices of this kernel size on a device; undefined where products are not computed by tiles. */
-export function bodyOf({ matrixUnits, precision, tiles }: Gpu, kernel: number): Body | undefined {
-  // Convolutions on the matrix units round their input to halves.
-  if (matrixUnits !== 'none' && (precision === 'f16' || kernel === 1)) return 'tensor';
-  return tiles ? 'lanes' : undefined;
-}
+import { type Body, WIDEST_TILE } from './weights.js';
 
 export interface Tile {
   readonly rows: number;

@@ -1,4 +1,5 @@
 /** What resident weights look like to the ops: see soup/parameters.ts for how they get there. */
+import type { Gpu } from '../gpu/gpu.js';
 import type { StorageType, Tensor } from '../gpu/graph.js';
 
 /** Columns of the widest tile: behind a matrix of width 32 lies memory for a whole one (tiles.ts). */
@@ -19,6 +20,16 @@ export interface Matrix {
   readonly width: 1 | 4 | 32;
   /** Whether two f16 share a u32; else f32. */
   readonly packed: boolean;
+}
+
+/** What multiplies: matrix units, or lanes. */
+export type Body = 'tensor' | 'lanes';
+
+/** What multiplies matrices of this kernel size on a device; undefined where products are not computed by tiles. */
+export function bodyOf({ matrixUnits, precision, tiles }: Gpu, kernel: number): Body | undefined {
+  // Convolutions on the matrix units round their input to halves.
+  if (matrixUnits !== 'none' && (precision === 'f16' || kernel === 1)) return 'tensor';
+  return tiles ? 'lanes' : undefined;
 }
 
 /** y = x · wᵀ + bias over the last dimension of x, or over the window of a convolution. */
