@@ -7,11 +7,13 @@
 // One workgroup per (group, image). A thread has one vector of the group's channels in every so many pixels. It holds the
 // first HELD of them in registers, by loads that do not wait for one another; what is left it reads twice. Sums are those of
 // group-norm-stats.wgsl: of distances from the group's first value.
+// Uses border.wgsl.
 
 struct Params {
   pixels: u32,
   channels: u32,
   groups: u32,
+  width: u32,
   eps: f32,
 }
 
@@ -24,7 +26,11 @@ struct Params {
 var<workgroup> partial: array<vec2f, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let width = params.channels / params.groups / WIDTH;
   let row = params.channels / WIDTH;
   let start = group.y * params.pixels * row + group.x * width;
@@ -53,16 +59,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let total = workgroupUniformLoad(&partial[0]) / f32(params.pixels * width * WIDTH);
   let mean = pivot + total.x;
   let rstd = inverseSqrt(max(total.y - total.x * total.x, 0.0) + params.eps);
-  let scale = rstd * Vec(gamma[group.x * width + lane % width]);
-  let offset = Vec(beta[group.x * width + lane % width]) - mean * scale;
+  let vector = group.x * width + lane % width;
+  let scale = rstd * Vec(gamma[vector]);
+  let offset = Vec(beta[vector]) - mean * scale;
 
   @unroll for (var i = 0u; i < HELD; i++) {
     if (at#i < params.pixels) {
-      y[own + at#i * row] = to_y_vec(activate_vec(ACTIVATION, held#i * scale + offset));
+      store_pixel(group.y, groups.y, at#i, vector, activate_vec(ACTIVATION, held#i * scale + offset));
     }
   }
   for (var pixel = first + HELD * stride; pixel < params.pixels; pixel += stride) {
-    y[own + pixel * row] = to_y_vec(activate_vec(ACTIVATION, Vec(x[own + pixel * row]) * scale + offset));
+    let value = activate_vec(ACTIVATION, Vec(x[own + pixel * row]) * scale + offset);
+    store_pixel(group.y, groups.y, pixel, vector, value);
   }
 }
 

@@ -7,11 +7,13 @@
 //
 // One thread per vector of channels and PIXELS consecutive pixels; neighbours lie along the channels. A vector may reach over
 // two groups. HELD pixels are read before any is stored, so that reading does not wait for storing.
+// Uses border.wgsl.
 
 struct Params {
   pixels: u32,
   channels: u32,
   groups: u32,
+  width: u32,
   eps: f32,
 }
 
@@ -53,7 +55,7 @@ fn main(
     }
     @unroll for (var i = 0u; i < HELD; i++) {
       if (pixel + i < params.pixels) {
-        y[start + (pixel + i) * row + vector] = to_y_vec(activate_vec(ACTIVATION, held#i * scale + offset));
+        store_pixel(group.z, groups.z, pixel + i, vector, activate_vec(ACTIVATION, held#i * scale + offset));
       }
     }
   }

@@ -4,7 +4,8 @@
 //
 //   x   (images, in_height, in_width, channels), eight numbers at once
 //
-// With UPSAMPLE the input is first scaled to (up_height, up_width) by nearest neighbour, as it is read.
+// With UPSAMPLE the input is first scaled to (up_height, up_width) by nearest neighbour, as it is read. With a BORDER of 1 it has zeros
+// around it (border.wgsl), so that no window has to ask where the picture ends: a fifth of the time on the matrix units.
 
 struct Params {
   rows: u32,
@@ -43,11 +44,12 @@ struct Step {
 fn begin_row(row: u32) -> Window {
   let pixel = row % params.rows_per_image;
   let corner = vec2i(vec2u(pixel / params.out_width, pixel % params.out_width) * params.stride);
-  let image_at = row / params.rows_per_image * params.in_height;
+  let image_at = row / params.rows_per_image * (params.in_height + BORDER);
   let top = corner.x - i32(params.pad_top);
   let left = corner.y - i32(params.pad_left);
-  let at = ((i32(image_at) + top) * i32(params.in_width) + left) * i32(params.channels / 8);
-  return Window(u32(at), image_at, top, left);
+  let before = i32(BORDER);
+  let at = (i32(image_at) + before + top) * i32(params.in_width + BORDER) + before + left;
+  return Window(u32(at * i32(params.channels / 8)), image_at, top, left);
 }
 
 fn begin_step(k: u32) -> Step {
@@ -55,10 +57,14 @@ fn begin_step(k: u32) -> Step {
   let tap = k / 32 % taps;
   let at = vec2u(tap / KERNEL, tap % KERNEL);
   let channel = k / 32 / taps * 32 + k % 32;
-  return Step(((at.x * params.in_width + at.y) * params.channels + channel) / 8, vec2i(at), channel);
+  let by = ((at.x * (params.in_width + BORDER) + at.y) * params.channels + channel) / 8;
+  return Step(by, vec2i(at), channel);
 }
 
 fn x_chunk(window: Window, step: Step) -> XEight {
+  if (BORDER == 1) {
+    return x[window.at + step.by];
+  }
   let pixel = vec2u(vec2i(window.top, window.left) + step.tap); // before the edge is far past it, too
   let is_in = pixel.x < params.up_height && pixel.y < params.up_width;
   var at = window.at + step.by;

@@ -5,17 +5,27 @@
  */
 import type { Gpu, Precision } from '@diffusion-soup/core';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { Usage } from '../../packages/core/src/gpu/flags.ts';
 import { withTier } from '../../packages/core/src/gpu/gpu.ts';
 import { attention } from '../../packages/core/src/ops/attention.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { add, addPerImage, geglu, silu } from '../../packages/core/src/ops/elementwise.ts';
 import { jointMatmul, matmul } from '../../packages/core/src/ops/matmul.ts';
+import { groupNorm } from '../../packages/core/src/ops/norms.ts';
 import { TILES } from '../../packages/core/src/ops/tiles.ts';
 import { asGraphicsCard, matrix, type Numbers, random, relativeL2, runOp, testGpu, vector } from '../support/gpu.ts';
 import * as reference from '../support/reference.ts';
 
 // As in ops.test.ts.
 const TOLERANCE: Record<Precision, number> = { f32: 2e-6, f16: 2e-3 };
+
+/** Memory that plans share, full of ones, more or less. */
+function soil(gpu: Gpu): void {
+  const usage = Usage.STORAGE | Usage.COPY_SRC | Usage.COPY_DST;
+  const soiled = gpu.activations.map(({ size }) => gpu.createBuffer(size, usage, 'soiled'));
+  for (const buffer of soiled) gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0x3f));
+  for (const buffer of gpu.activations.splice(0, soiled.length, ...soiled)) gpu.destroyBuffer(buffer);
+}
 
 const hasF16 = process.env.SOUP_TEST_F16 !== 'no';
 
@@ -130,6 +140,52 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
       );
       close(y, expected, packed);
       expect(new Set(asked)).toEqual(new Set(['conv2d-lanes']));
+    },
+  );
+
+  test.each([
+    // images, height, width, channels, groups, stride, padding
+    [2, 7, 5, 32, 8, 1, [1, 1, 1, 1]],
+    [3, 6, 9, 64, 32, 2, [1, 1, 1, 1]],
+    [1, 9, 4, 32, 1, 2, [0, 1, 1, 0]],
+    [1, 72, 64, 32, 1, 1, [1, 1, 1, 1]],
+  ] as const)(
+    'a norm leaves zeros around what a convolution reads: %i images %i x %i of %i channels, %i groups, stride %i, padding %j',
+    async (images, height, width, channels, groups, stride, padding) => {
+      const [x, gamma, beta] = [
+        random([images, height, width, channels], 1),
+        random([channels], 2),
+        random([channels], 3),
+      ];
+      const [w, bias] = [random([36, channels, 3, 3], 4), random([36], 5)];
+      const weights = { gamma: vector(gpu, gamma), beta: vector(gpu, beta), eps: 1e-5, groups };
+      const options = { images, pixels: height * width, channels, groups, eps: 1e-5 };
+      const normed = reference.groupNorm(x.data, gamma.data, beta.data, options).map(reference.activation.silu);
+      const conv = { images, height, width, channels, outChannels: 36, kernel: 3, stride, padding };
+      const run = () =>
+        runOp(gpu, { x }, ({ x }) =>
+          conv2d(silu(groupNorm(x!, weights)), inBlocks(w, 3, true), vector(gpu, bias), { stride, padding }),
+        );
+      const before = gpu.pipelines.size;
+      await run();
+      const made = [...gpu.pipelines.keys()].slice(before).filter((key) => key.includes('"BORDER":'));
+      expect(made.every((key) => key.includes('"BORDER":1'))).toBe(true);
+      soil(gpu); // zeros are zeros since they are stored, not since nobody has used that memory
+      close(await run(), reference.conv2d(normed, w.data, bias.data, conv), true);
+      // Somebody else who reads it does not expect a border.
+      const both = await runOp(gpu, { x }, ({ x }) => {
+        const h = silu(groupNorm(x!, weights));
+        return add(
+          conv2d(h, inBlocks(w, 3, true), vector(gpu, bias), { padding: [1, 1, 1, 1] }),
+          conv2d(h, inBlocks(w, 3, true), vector(gpu, bias), { padding: [1, 1, 1, 1] }),
+        );
+      });
+      const once = reference.conv2d(normed, w.data, bias.data, { ...conv, stride: 1, padding: [1, 1, 1, 1] });
+      close(
+        both,
+        once.map((v) => 2 * v),
+        true,
+      );
     },
   );
 

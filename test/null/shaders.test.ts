@@ -100,7 +100,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     variants.flatMap((one) =>
       [true, false].map((UPSAMPLE) => ({
         ...one,
-        constants: { ...one.constants, IN_TWO: false, KERNEL: 3, UPSAMPLE },
+        constants: { ...one.constants, IN_TWO: false, KERNEL: 3, UPSAMPLE, BORDER: UPSAMPLE ? 0 : 1 },
       })),
     );
   const onLanes = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
@@ -185,7 +185,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [1, 4].flatMap((width) =>
         codes.map((ACTIVATION) => ({
           ...{ types, width: width as 1 | 4 },
-          constants: { WORKGROUP, SLICES: 32, PIXELS: 16, HELD: 8, ACTIVATION },
+          constants: { WORKGROUP, SLICES: 32, PIXELS: 16, HELD: 8, ACTIVATION, BORDER: ACTIVATION % 2 },
         })),
       ),
     ),
@@ -197,7 +197,11 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     ),
     'group-norm-whole': norm.flatMap((types) =>
       [1, 4].flatMap((width) =>
-        codes.map((ACTIVATION) => ({ types, width: width as 1 | 4, constants: { WORKGROUP, HELD: 4, ACTIVATION } })),
+        codes.map((ACTIVATION) => ({
+          types,
+          width: width as 1 | 4,
+          constants: { WORKGROUP, HELD: 4, ACTIVATION, BORDER: ACTIVATION % 2 },
+        })),
       ),
     ),
     'layer-norm': norm.flatMap((types) =>
@@ -247,7 +251,10 @@ describe('as large as on a graphics card', () => {
   test.each([...TILES.tensor])('products in tiles of %s', async (_, tile) => {
     const constants = { ...tile.constants, ...flags };
     for (const GATED of [false, true]) await check('matmul-tensor', { types, constants: { ...constants, GATED } });
-    await check('conv2d-tensor', { types, constants: { ...constants, GATED: false, KERNEL: 3, UPSAMPLE: true } });
+    await check('conv2d-tensor', {
+      types,
+      constants: { ...constants, GATED: false, KERNEL: 3, UPSAMPLE: true, BORDER: 0 },
+    });
   });
 });
 

@@ -14,6 +14,7 @@ import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
 import { add, addPerImage, geglu, silu } from '../ops/elementwise.js';
 import { matmul } from '../ops/matmul.js';
+import { groupNorm } from '../ops/norms.js';
 import { TILES } from '../ops/tiles.js';
 import { blendOf } from '../soup/blend.js';
 import { createParameters, type WeightScope } from '../soup/parameters.js';
@@ -87,6 +88,21 @@ function convolution(shape: readonly [number, number, number, number], columns: 
   };
 }
 
+/** What a norm leaves for a convolution, in its border of zeros. */
+function normed(shape: readonly [number, number, number, number], columns: number): Case {
+  const channels = shape[3];
+  return {
+    name: `conv2d ${shape.join(' x ')} -> ${columns}, normed`,
+    weights: { gamma: [channels], beta: [channels], weight: [columns, channels, 3, 3], bias: [columns] },
+    inputs: { x: shape },
+    build(w) {
+      const [gamma, beta] = [w.vector('gamma', [channels]), w.vector('beta', [channels])];
+      const [weight, bias] = [w.matrix('weight', columns, channels, 3), w.vector('bias', [columns])];
+      return ({ x }) => conv2d(silu(groupNorm(x!, { gamma, beta, eps: 1e-5, groups: 8 })), weight, bias);
+    },
+  };
+}
+
 function attending(images: number, queries: number, keys: number, heads: number, headWidth: number): Case {
   const channels = heads * headWidth;
   return {
@@ -152,6 +168,8 @@ const CASES: readonly Case[] = [
   convolution([2, 8, 8, 96], 128, { upsampleTo: [16, 16] }),
   convolution([1, 5, 6, 32], 4, { upsampleTo: [9, 13] }),
   convolution([2, 64, 64, 32], 320),
+  normed([2, 9, 7, 32], 40),
+  normed([1, 128, 72, 64], 70),
   ...[...TILES.tensor.keys()].flatMap((tile) => [
     inTiles(tile, linear(300, 320, 323)),
     inTiles(tile, gated(200, 64, 520)),

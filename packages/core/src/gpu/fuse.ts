@@ -3,6 +3,8 @@
  * add something before they store: then the separate pass over memory goes away. The forward passes are written
  * plainly (`add(x, conv2(silu(norm2(h))))`); this is the one place that knows what may be merged.
  *
+ * And norms leave a border of zeros around what a convolution will read.
+ *
  * The order inside a kernel is  y = activation(sum + bias + shift) + residual.
  */
 import { elementCount, type Graph, type Node, type Storage, type Tensor } from './graph.js';
@@ -55,6 +57,18 @@ export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
     }
   }
   if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+  for (const node of graph.nodes) if (node.wantsBorder) giveBorder(node, uses);
+}
+
+/** What a convolution alone reads, of a norm, may lie in a border of zeros. */
+function giveBorder(node: Node, uses: ReadonlyMap<Storage, number>): void {
+  const { shape, storage } = node.inputs.x!;
+  const { producer } = storage;
+  if (uses.get(storage) !== 1 || !producer?.epilogue.border || producer.output.shape.join() !== shape.join()) return;
+  const [images, height, width, channels] = shape as [number, number, number, number];
+  producer.hasBorder = true;
+  node.hasBorder = true;
+  storage.elements = (1 + (images * (height + 1) + 1) * (width + 1)) * channels;
 }
 
 /** Of two summands, the node that is computed last, and the other summand: that one is there by then. */

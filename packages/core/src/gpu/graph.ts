@@ -16,7 +16,8 @@ export type StorageType = 'f32' | 'f16';
 /** The bytes behind one or more tensors. */
 export interface Storage {
   readonly type: StorageType;
-  readonly elements: number;
+  /** With the border around its pixels, once fuse.ts has given it one. */
+  elements: number;
   /** The graph that computes it; undefined for weights, which are there before and after. */
   readonly graph?: Graph;
   /** The node that writes it; undefined for weights and inputs. */
@@ -53,11 +54,15 @@ export interface Node {
   readonly inputs: Record<string, Tensor | undefined>;
   output: Tensor;
   /** What this kernel can do to its result before it stores it; see fuse.ts. */
-  readonly epilogue: { readonly activation?: true; readonly add?: true; readonly gate?: true };
+  readonly epilogue: { readonly activation?: true; readonly add?: true; readonly gate?: true; readonly border?: true };
   /** Of a matrix product, and of what belongs to it. */
   readonly product?: Product & Tiling;
   /** Of an `add`: b is one row of channels per image, to be added before an activation. */
   readonly perImage?: boolean;
+  /** Of a convolution that would read x from within a border of zeros. */
+  readonly wantsBorder?: boolean;
+  /** Whether x has one, or, of a norm, y (shaders/border.wgsl); decided by fuse.ts. */
+  hasBorder?: boolean;
   /** Activation applied to the result; merged in by fuse.ts. */
   activation: Activation;
   /** Whether the result is one half times gelu of the other (geglu); merged in by fuse.ts. */
@@ -89,7 +94,7 @@ export function graphOf(x: Tensor): Graph {
 export function call(
   graph: Graph,
   node: Omit<Node, 'output' | 'activation' | 'epilogue'> & { shape: readonly number[]; type?: StorageType } & Partial<
-      Pick<Node, 'epilogue' | 'activation' | 'perImage'>
+      Pick<Node, 'epilogue' | 'activation' | 'perImage' | 'wantsBorder'>
     >,
 ): Tensor {
   const { shape, type = graph.gpu.precision, epilogue = {}, activation = 'none', ...rest } = node;

@@ -53,13 +53,15 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     out_width: outWidth,
   };
   if (w.width === 32) {
+    const isScaled = upsampleTo[0] !== height || upsampleTo[1] !== width;
     return tiledProduct({
       ...product,
       kernel: 'conv2d',
       // Each number is read by every tap: rounded once, not nine times.
       x: bodyOf(graph.gpu, w.kernel) === 'tensor' ? cast(x, 'f16') : x,
       params: { ...window, channels },
-      constants: { KERNEL: w.kernel, UPSAMPLE: upsampleTo[0] !== height || upsampleTo[1] !== width },
+      constants: { KERNEL: w.kernel, UPSAMPLE: isScaled },
+      wantsBorder: w.kernel > 1 && !isScaled && padding.every((pixels) => pixels <= 1),
     });
   }
 

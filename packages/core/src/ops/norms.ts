@@ -2,7 +2,7 @@
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { call, elementCount, graphOf, type StorageType, spread, type Tensor } from '../gpu/graph.js';
+import { call, elementCount, graphOf, type Node, type StorageType, spread, type Tensor } from '../gpu/graph.js';
 import type { Variant } from '../gpu/kernel.js';
 
 /** Values that one workgroup sums up at least, before a group is worth cutting into slices. */
@@ -60,17 +60,24 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     kernel: 'group-norm',
     inputs: { x, stats, gamma, beta },
     shape: x.shape,
-    epilogue: { activation: true },
+    epilogue,
     dispatch: (node) => ({
       variant: {
         width: across,
-        constants: { WORKGROUP, SLICES: slices, PIXELS, HELD, ACTIVATION: activationCode(node.activation) },
+        constants: { WORKGROUP, SLICES: slices, PIXELS, HELD, ...endConstants(node) },
       },
-      params: { pixels, channels, groups, eps },
+      params: { pixels, channels, groups, eps, width: x.shape.at(-2)! },
       workgroups: [...spread(vectors * Math.ceil(pixels / PIXELS), WORKGROUP), images],
     }),
   });
 }
+
+/** What a norm can do before it stores, and what it has been asked to. */
+const epilogue = { activation: true, border: true } as const;
+const endConstants = ({ activation, hasBorder }: Node) => ({
+  ACTIVATION: activationCode(activation),
+  BORDER: Number(hasBorder === true),
+});
 
 /** Pixels that a thread reads before it does anything with them; a processor's threads need not wait for one another. */
 const heldPixels = ({ lanes }: Gpu): number => (lanes > WORKGROUP / 4 ? 8 : 1);
@@ -98,10 +105,10 @@ function wholeGroupNorm(
     kernel: 'group-norm-whole',
     inputs: { x, gamma, beta },
     shape: x.shape,
-    epilogue: { activation: true },
+    epilogue,
     dispatch: (node) => ({
-      variant: { width, constants: { WORKGROUP: workgroup, HELD, ACTIVATION: activationCode(node.activation) } },
-      params: { pixels, channels, groups, eps },
+      variant: { width, constants: { WORKGROUP: workgroup, HELD, ...endConstants(node) } },
+      params: { pixels, channels, groups, eps, width: x.shape.at(-2)! },
       workgroups: [groups, images],
     }),
   });

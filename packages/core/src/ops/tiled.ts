@@ -12,6 +12,7 @@ export interface TiledProduct extends MatrixProduct {
   readonly kernel: 'matmul' | 'conv2d';
   /** Results that the columns are of, as many each; y then has one after the other, so many elements apart. */
   readonly parts?: { readonly count: number; readonly pitch: number };
+  readonly wantsBorder?: boolean;
   readonly params?: Readonly<Record<string, number>>;
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
@@ -55,6 +56,7 @@ export function tiledProduct({
     shape: splits === 1 ? shape : [splits, rows, columns],
     type: splits === 1 ? type : 'f32',
     epilogue: splits === 1 && !parts ? { activation: true, add: true, gate: true } : {},
+    wantsBorder: own.wantsBorder ?? false,
     dispatch: (node) => ({
       variant: {
         width: node.isGated ? widthOf(columns / 2) : width,
@@ -67,6 +69,7 @@ export function tiledProduct({
           GATED: node.isGated === true,
           JOINT: parts !== undefined,
           IN_TWO: isInTwo,
+          ...(op === 'conv2d' && { BORDER: Number(node.hasBorder === true) }),
           ...own.constants,
         },
       },
