@@ -13,6 +13,7 @@ struct Params {
   pixels: u32,
   channels: u32,
   groups: u32,
+  height: u32,
   width: u32,
   eps: f32,
 }
@@ -63,14 +64,18 @@ fn main(
   let scale = rstd * Vec(gamma[vector]);
   let offset = Vec(beta[vector]) - mean * scale;
 
+  var spot = spot_of(first);
+  let next = spot_of(stride);
   @unroll for (var i = 0u; i < HELD; i++) {
     if (at#i < params.pixels) {
-      store_pixel(group.y, groups.y, at#i, vector, activate_vec(ACTIVATION, held#i * scale + offset));
+      store_pixel(group.y, groups.y, at#i, spot, vector, activate_vec(ACTIVATION, held#i * scale + offset));
+      spot = further(spot, next);
     }
   }
   for (var pixel = first + HELD * stride; pixel < params.pixels; pixel += stride) {
     let value = activate_vec(ACTIVATION, Vec(x[own + pixel * row]) * scale + offset);
-    store_pixel(group.y, groups.y, pixel, vector, value);
+    store_pixel(group.y, groups.y, pixel, spot, vector, value);
+    spot = further(spot, next);
   }
 }
 

@@ -13,6 +13,7 @@ struct Params {
   pixels: u32,
   channels: u32,
   groups: u32,
+  height: u32,
   width: u32,
   eps: f32,
 }
@@ -49,13 +50,16 @@ fn main(
   let scale = split_at(edge, low.y, high.y) * Vec(gamma[vector]);
   let offset = Vec(beta[vector]) - split_at(edge, low.x, high.x) * scale;
 
+  var spot = spot_of(first);
+  let next = spot_of(1);
   for (var pixel = first; pixel < min(first + PIXELS, params.pixels); pixel += HELD) {
     @unroll for (var i = 0u; i < HELD; i++) {
       let held#i = Vec(x[start + min(pixel + i, params.pixels - 1) * row + vector]);
     }
     @unroll for (var i = 0u; i < HELD; i++) {
       if (pixel + i < params.pixels) {
-        store_pixel(group.z, groups.z, pixel + i, vector, activate_vec(ACTIVATION, held#i * scale + offset));
+        store_pixel(group.z, groups.z, pixel + i, spot, vector, activate_vec(ACTIVATION, held#i * scale + offset));
+        spot = further(spot, next);
       }
     }
   }

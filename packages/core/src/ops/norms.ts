@@ -66,7 +66,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
         width: across,
         constants: { WORKGROUP, SLICES: slices, PIXELS, HELD, ...endConstants(node) },
       },
-      params: { pixels, channels, groups, eps, width: x.shape.at(-2)! },
+      params: { pixels, channels, groups, eps, ...sizesOf(x) },
       workgroups: [...spread(vectors * Math.ceil(pixels / PIXELS), WORKGROUP), images],
     }),
   });
@@ -78,6 +78,9 @@ const endConstants = ({ activation, hasBorder }: Node) => ({
   ACTIVATION: activationCode(activation),
   BORDER: Number(hasBorder === true),
 });
+
+/** Of a picture's pixels; other things have no border. */
+const sizesOf = ({ shape }: Tensor) => ({ height: shape.at(-3) ?? 1, width: shape.at(-2) ?? 1 });
 
 /** Pixels that a thread reads before it does anything with them; a processor's threads need not wait for one another. */
 const heldPixels = ({ lanes }: Gpu): number => (lanes > WORKGROUP / 4 ? 8 : 1);
@@ -108,7 +111,7 @@ function wholeGroupNorm(
     epilogue,
     dispatch: (node) => ({
       variant: { width, constants: { WORKGROUP: workgroup, HELD, ...endConstants(node) } },
-      params: { pixels, channels, groups, eps, width: x.shape.at(-2)! },
+      params: { pixels, channels, groups, eps, ...sizesOf(x) },
       workgroups: [groups, images],
     }),
   });
