@@ -4,7 +4,6 @@ import { create } from 'webgpu';
 import { openAdapter } from '../../packages/cli/src/device.ts';
 import { f32ToF16Bits } from '../../packages/core/src/checkpoint/dtype.ts';
 import { Usage } from '../../packages/core/src/gpu/flags.ts';
-import { withTier } from '../../packages/core/src/gpu/gpu.ts';
 import { cast, type Tensor } from '../../packages/core/src/gpu/graph.ts';
 import { createPlan } from '../../packages/core/src/gpu/plan.ts';
 import { record } from '../../packages/core/src/gpu/recording.ts';
@@ -19,8 +18,8 @@ export async function testGpu(precision: Precision = 'f32', budget?: number): Pr
   return createGpu(device, { precision, budget });
 }
 
-/** The same device, used as a graphics card without matrix units would be: products by tiles, no reads shared among lanes. */
-export const asGraphicsCard = (gpu: Gpu): Gpu => Object.assign(withTier(gpu, { tiles: true }), { subgroup: 1 });
+/** The same device, used as a graphics card without matrix units would be. */
+export const asGraphicsCard = ({ device, precision }: Gpu): Gpu => createGpu(device, { precision, tiles: true });
 
 /** Dawn's null backend: compiles and validates everything, runs nothing, needs no GPU. */
 const nullInstance = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);

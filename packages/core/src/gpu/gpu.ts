@@ -100,14 +100,15 @@ export function createGpu(device: GPUDevice, options: GpuOptions = {}): Gpu {
   const memory = createMemory(options.budget);
   const failures = watch(device);
   const lanes = lanesOf(device);
+  const tiles = options.tiles ?? !isSoftware(device.adapterInfo);
 
   return {
     device,
     precision,
     residual: precision,
-    tiles: options.tiles ?? !isSoftware(device.adapterInfo),
+    tiles,
     lanes,
-    subgroup: lanes <= NARROW ? lanes : 1,
+    subgroup: tiles || lanes > NARROW ? 1 : lanes,
     matrixUnits:
       precision === 'f16'
         ? (options.matrixUnits ?? (hasMatrixUnits(device, options.adapterInfo) ? 'all' : 'none'))
@@ -152,7 +153,7 @@ export function isSoftware(info: Partial<GPUAdapterInfo> = {}): boolean {
   return info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|software/i.test(all);
 }
 
-/** Wide subgroups are graphics cards, which read one address for all lanes at once; narrow ones are CPUs, which do not. */
+/** Processors do not read one address for all lanes at once, and hand numbers round quickly among so many. */
 const NARROW = 8;
 
 function lanesOf({ features, adapterInfo }: GPUDevice): number {
