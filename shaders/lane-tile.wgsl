@@ -2,15 +2,15 @@
 // See product-tile.wgsl for what is multiplied, and where it goes.
 //
 // x and w are staged in workgroup memory as f32, DEPTH of the inner dimension at once, while the next ones are on their way into
-// registers. A thread has the sums of 8 rows, ROW_THREADS apart, and of PAIRS times four columns side by side and four others half
-// a tile further: 8 x 8 for one pair, for which it reads 16 vectors, each of four numbers along the inner dimension, and multiplies
-// 256 times. Threads that read at once lie 4 x 8 in the tile and meet every bank once. All sums are f32.
+// registers. A thread has 8 x 8 sums: of rows ROW_THREADS apart, and of four columns side by side and four others half a tile
+// further. So it reads 16 vectors, each of four numbers along the inner dimension, and multiplies 256 times. Threads that read at
+// once lie 4 x 8 in the tile and meet every bank once. All sums are f32.
 //
 // GATED: the first half of a tile's columns are values, the second half their gates.
 
 const THREADS = ROW_THREADS * COLUMN_THREADS;
 const TILE_ROWS = ROW_THREADS * 8;
-const TILE_COLUMNS = COLUMN_THREADS * 8 * PAIRS;
+const TILE_COLUMNS = COLUMN_THREADS * 8;
 const HALF = TILE_COLUMNS / 2;
 // Eight numbers are fetched at once.
 const CHUNKS = DEPTH / 8;
@@ -49,10 +49,8 @@ fn tile(group: vec3u, thread: u32) {
     let at#j = W_PANEL + place_of(my_column * 4 + j);
   }
   @unroll for (var i = 0u; i < 8; i++) {
-    @unroll for (var j = 0u; j < PAIRS; j++) {
-      var near#i#j = vec4f(0);
-      var far#i#j = vec4f(0);
-    }
+    var near#i = vec4f(0);
+    var far#i = vec4f(0);
   }
 
   for (var k = begin; k < end; k += DEPTH) {
@@ -77,14 +75,12 @@ fn tile(group: vec3u, thread: u32) {
       @unroll for (var i = 0u; i < 8; i++) {
         let x#i = panel[v * TILE_ROWS + my_row + i * ROW_THREADS];
       }
-      @unroll for (var j = 0u; j < PAIRS; j++) {
-        let near = quad_of(at_0, at_1, at_2, at_3, v * TILE_COLUMNS + j * COLUMN_THREADS);
-        let far = quad_of(at_0, at_1, at_2, at_3, v * TILE_COLUMNS + j * COLUMN_THREADS + HALF / 4);
-        @unroll for (var i = 0u; i < 8; i++) {
-          @unroll for (var d = 0u; d < 4; d++) {
-            near#i#j = fma(vec4f(x#i[d]), near[d], near#i#j);
-            far#i#j = fma(vec4f(x#i[d]), far[d], far#i#j);
-          }
+      let near = quad_of(at_0, at_1, at_2, at_3, v * TILE_COLUMNS);
+      let far = quad_of(at_0, at_1, at_2, at_3, v * TILE_COLUMNS + HALF / 4);
+      @unroll for (var i = 0u; i < 8; i++) {
+        @unroll for (var d = 0u; d < 4; d++) {
+          near#i = fma(vec4f(x#i[d]), near[d], near#i);
+          far#i = fma(vec4f(x#i[d]), far[d], far#i);
         }
       }
     }
@@ -93,21 +89,19 @@ fn tile(group: vec3u, thread: u32) {
 
   @unroll for (var i = 0u; i < 8; i++) {
     let row = first_row + my_row + i * ROW_THREADS;
+    let column = first_column + my_column * 4;
     if (row < params.rows) {
-      @unroll for (var j = 0u; j < PAIRS; j++) {
-        let column = first_column + (my_column + j * COLUMN_THREADS) * 4;
-        if (GATED) {
-          store_gates(near#i#j, far#i#j, row, column);
-        } else {
-          store_sums(near#i#j, row, column, group.z);
-          store_sums(far#i#j, row, column + HALF, group.z);
-        }
+      if (GATED) {
+        store_gates(near#i, far#i, row, column);
+      } else {
+        store_sums(near#i, row, column, group.z);
+        store_sums(far#i, row, column + HALF, group.z);
       }
     }
   }
 }
 
-// Four columns of w at four inner indices, by the latter: what costs nothing in registers.
+// Four columns of w at four inner indices, by the latter, which costs nothing in registers.
 fn quad_of(a: u32, b: u32, c: u32, d: u32, first: u32) -> mat4x4f {
   return transpose(mat4x4f(panel[a + first], panel[b + first], panel[c + first], panel[d + first]));
 }

@@ -32,11 +32,10 @@ export function tensorTile(rows: number, columns: number, depth: 32 | 64, rowGro
   return { rows, columns, depth, bytes: Math.max(panel, subgroups * strip) * 16, constants };
 }
 
-/** Of threads that have 8 rows and `pairs` times 8 columns each. */
-export function laneTile(rows: number, columns: number, pairs = 1, depth = 16): Tile {
-  const [ROW_THREADS, COLUMN_THREADS] = [rows / 8, columns / 8 / pairs];
-  const threads = ROW_THREADS * COLUMN_THREADS;
-  const constants = { ROW_THREADS, COLUMN_THREADS, PAIRS: pairs, ...staging(rows, columns, depth, threads) };
+/** Of threads that have 8 x 8 sums each. */
+export function laneTile(rows: number, columns: number, depth = 16): Tile {
+  const [ROW_THREADS, COLUMN_THREADS] = [rows / 8, columns / 8];
+  const constants = { ROW_THREADS, COLUMN_THREADS, ...staging(rows, columns, depth, ROW_THREADS * COLUMN_THREADS) };
   return { rows, columns, depth, bytes: (rows + columns) * depth * 4, constants };
 }
 
