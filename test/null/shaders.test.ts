@@ -87,7 +87,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     [1, 4].flatMap((width) =>
       ([32, 64] as const).map((depth) => ({
         ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4 },
-        ...{ eights: true, matrixUnits: true },
+        matrixUnits: true,
         constants: {
           ...tensorTile(32, 64, depth).constants,
           ...{ ACTIVATION: 1, GATED: depth === 32, JOINT: depth === 64, IN_TWO: width === 4 },
@@ -106,7 +106,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   const onLanes = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
       (['pairs', 'numbers'] as const).map((weights) => ({
-        ...{ types: { ...types, shift: 'f32' as const }, width: width as 1 | 4, weights, eights: true },
+        ...{ types: { ...types, shift: 'f32' as const }, width: width as 1 | 4, weights },
         constants: {
           ...laneTile(64, 64).constants,
           ...{ ACTIVATION: 1, GATED: weights === 'pairs', JOINT: weights === 'numbers', IN_TWO: false },
@@ -240,7 +240,7 @@ describe.each<Precision>(['f32', 'f16'])('with activations in %s', (precision) =
 /** At their own size the matrix units' kernels take more workgroup memory than this device has: their text is compiled. */
 describe('as large as on a graphics card', () => {
   const check = async (name: ShaderName, variant: Variant) =>
-    checkKernel(await nullGpu('f16'), name, { eights: true, matrixUnits: true, ...variant }, { isTooLarge: true });
+    checkKernel(await nullGpu('f16'), name, { matrixUnits: true, ...variant }, { isTooLarge: true });
   const types = { x: 'f16', w: 'f16', residual: 'f32', y: 'f32', q: 'f16', k: 'f16', v: 'f16' } as const;
 
   test.each(TENSOR_SHAPES)('attention in shape %j', (shape) =>

@@ -26,8 +26,6 @@ export interface Variant {
   readonly subgroup?: number;
   /** Lanes look at what others have. */
   readonly shuffles?: boolean;
-  /** Reads x and w eight numbers at a time (XEight, WEight). */
-  readonly eights?: boolean;
   /** Computes on the matrix units. */
   readonly matrixUnits?: boolean;
   /** Named constants: tile sizes, which activation. */
@@ -114,15 +112,9 @@ const SATURATE = 'const LARGEST_F16 = 65504.0;';
  * to_y_vec, by which results are stored; Vec, Columns and inner for arithmetic; the activations; the constants.
  */
 export function prelude(source: KernelSource, variant: Variant): string {
-  const {
-    types = {},
-    width = 4,
-    weights = 'numbers',
-    subgroup = 1,
-    eights: isEights,
-    matrixUnits,
-    constants = {},
-  } = variant;
+  const { types = {}, width = 4, weights = 'numbers', subgroup = 1, matrixUnits = false, constants = {} } = variant;
+  // Tiles read x and w eight numbers at a time.
+  const isEights = source.code.includes('array<XEight>');
   const tensors = source.bindings.filter(({ type }) => type !== 'uniform');
   // Pairs of halves in u32 need no f16 of the device.
   const typeOf = (name: string): StorageType => (name === 'w' && weights === 'pairs' ? 'f32' : (types[name] ?? 'f32'));
@@ -132,7 +124,7 @@ export function prelude(source: KernelSource, variant: Variant): string {
   if (subgroup > 1 || variant.shuffles) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
   if (isEights) {
     const stored = { x: types.x ?? 'f32', w: weights === 'pairs' ? 'f16' : (types.w ?? 'f32') };
-    lines.push(eights('x', stored.x), eights('w', stored.w), halvesOfEights(stored.x));
+    lines.push(eights('x', stored.x), eights('w', stored.w), matrixUnits ? halvesOfEights(stored.x) : '');
   }
   if (matrixUnits) lines.unshift(MATRIX_UNITS);
   if (matrixUnits || tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');

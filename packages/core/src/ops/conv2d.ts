@@ -1,13 +1,13 @@
 /** 2-D convolution over (N, H, W, C). */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
-import { call, cast, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import { call, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
 import { heldProduct, isHeld } from './held-rows.js';
 import { plainTiling } from './matmul.js';
 import { tiledProduct } from './tiled.js';
-import { bodyOf, type Matrix } from './weights.js';
+import type { Matrix } from './weights.js';
 
 export interface Conv2dOptions {
   readonly stride?: number;
@@ -57,8 +57,6 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     return tiledProduct({
       ...product,
       kernel: 'conv2d',
-      // Each number is read by every tap: rounded once, not nine times.
-      x: bodyOf(graph.gpu, w.kernel) === 'tensor' ? cast(x, 'f16') : x,
       params: { ...window, channels },
       constants: { KERNEL: w.kernel, UPSAMPLE: isScaled },
       wantsBorder: w.kernel > 1 && !isScaled && padding.every((pixels) => pixels <= 1),

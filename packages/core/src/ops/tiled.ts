@@ -2,7 +2,7 @@
  * Products by tiles that a workgroup stages (tiles.ts). matmul.ts and conv2d.ts come here when their weights lie in blocks of 32.
  */
 import { activationCode } from '../gpu/activate.js';
-import { call, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
+import { call, cast, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
 import { epilogueConstants, epilogueParams } from './epilogue.js';
 import { defaultTiling, isPossible, TILES } from './tiles.js';
@@ -20,7 +20,7 @@ export interface TiledProduct extends MatrixProduct {
 /** y = x · wᵀ + bias, w being a matrix of width 32. */
 export function tiledProduct({
   kernel: op,
-  x,
+  x: given,
   w,
   bias,
   shape,
@@ -29,11 +29,13 @@ export function tiledProduct({
   parts,
   ...own
 }: TiledProduct): Tensor {
-  const graph = graphOf(x);
+  const graph = graphOf(given);
+  const body = bodyOf(graph.gpu, w.kernel)!;
+  // On the matrix units each number of a convolution is read by every tap: rounded once, not nine times.
+  const x = op === 'conv2d' && body === 'tensor' ? cast(given, 'f16') : given;
   const columns = w.rows;
   const rows = parts ? elementCount(x.shape) / w.inner : elementCount(shape) / columns;
   const mostBytes = graph.gpu.device.limits.maxComputeWorkgroupStorageSize;
-  const body = bodyOf(graph.gpu, w.kernel)!;
   const kernel = `${op}-${body}` as const;
   // Where activations are f32, what halves cannot hold is multiplied as well.
   const isInTwo = body === 'tensor' && graph.gpu.precision === 'f32';
@@ -61,7 +63,6 @@ export function tiledProduct({
       variant: {
         width: node.isGated ? widthOf(columns / 2) : width,
         weights: w.packed ? 'pairs' : 'numbers',
-        eights: true,
         matrixUnits: body === 'tensor',
         constants: {
           ...tile.constants,
