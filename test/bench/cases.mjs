@@ -29,16 +29,16 @@ export function flopOf({ graph }) {
     if (node.kernel === 'matmul') {
       const batch = params.row_groups > 65535 ? 1 : (workgroups[2] ?? 1);
       flop += 2 * params.rows * params.columns * params.inner * width * batch;
-    } else if (node.kernel === 'matmul-tensor' || node.kernel === 'conv2d-tensor') {
+    } else if (/^(matmul|conv2d)-(tensor|lanes)$/.test(node.kernel)) {
       // What is multiplied in two parts is one multiplication.
       flop += (2 * params.rows * params.columns * params.inner) / (variant.constants.IN_TWO ? 2 : 1);
     } else if (node.kernel === 'attention-tensor') {
       flop += 4 * params.queries * params.keys * params.heads * Number(variant.constants.HEAD) * (workgroups[2] ?? 1);
-    } else if (node.kernel === 'matmul-rows' || node.kernel === 'conv2d-rows') {
+    } else if (['matmul-rows', 'conv2d-rows', 'few-rows'].includes(node.kernel)) {
       flop += 2 * params.rows * params.columns * params.inner * width;
     } else if (node.kernel === 'conv2d') {
       flop += 2 * params.rows * params.columns * params.channels * width * params.kernel ** 2;
-    } else if (node.kernel === 'attention' || node.kernel === 'attention-shared') {
+    } else if (/^attention(-shared|-lanes)?$/.test(node.kernel)) {
       const channels = params.heads * Number(variant.constants.HEAD_VECS) * width;
       flop += 4 * params.queries * params.keys * channels * (workgroups[2] ?? 1); // scores, and their sum of values
     }
