@@ -6,7 +6,8 @@
 //
 // One workgroup per (group, image). A thread has one vector of the group's channels in every so many pixels. It holds the
 // first HELD of them in registers, by loads that do not wait for one another; what is left it reads twice. Sums are those of
-// group-norm-stats.wgsl: of distances from the group's first value.
+// group-norm-stats.wgsl: of distances from the group's first value. Where SUBGROUP is above 1, lanes add theirs up without a barrier,
+// and there are no more subgroups than a subgroup has lanes.
 // Uses border.wgsl.
 
 struct Params {
@@ -40,6 +41,9 @@ fn main(
   let own = start + lane % width;
   let first = select(lane / width, params.pixels, lane / width >= stride);
   let pivot = first_of(Vec(x[start]));
+  let vector = group.x * width + lane % width;
+  let own_gamma = Vec(gamma[vector]);
+  let own_beta = Vec(beta[vector]);
 
   var sums = vec2f(0);
   @unroll for (var i = 0u; i < HELD; i++) {
@@ -50,19 +54,11 @@ fn main(
   for (var pixel = first + HELD * stride; pixel < params.pixels; pixel += stride) {
     sums += sums_of(Vec(x[own + pixel * row]) - Vec(pivot));
   }
-  partial[lane] = sums;
-  for (var half = WORKGROUP / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
-    }
-  }
-  let total = workgroupUniformLoad(&partial[0]) / f32(params.pixels * width * WIDTH);
+  let total = workgroup_sum(sums, lane) / f32(params.pixels * width * WIDTH);
   let mean = pivot + total.x;
   let rstd = inverseSqrt(max(total.y - total.x * total.x, 0.0) + params.eps);
-  let vector = group.x * width + lane % width;
-  let scale = rstd * Vec(gamma[vector]);
-  let offset = Vec(beta[vector]) - mean * scale;
+  let scale = rstd * own_gamma;
+  let offset = own_beta - mean * scale;
 
   var spot = spot_of(first);
   let next = spot_of(stride);
@@ -81,4 +77,25 @@ fn main(
 
 fn sums_of(distance: Vec) -> vec2f {
   return vec2f(inner(distance, Vec(1)), inner(distance, distance));
+}
+
+// The sum over the workgroup, for every thread.
+fn workgroup_sum(sums: vec2f, lane: u32) -> vec2f {
+  if (SUBGROUP > 1) {
+    let of_subgroup = sum_of_lanes(sums);
+    if (lane % SUBGROUP == 0) {
+      partial[lane / SUBGROUP] = of_subgroup;
+    }
+    workgroupBarrier();
+    let one = lane % SUBGROUP;
+    return sum_of_lanes(select(vec2f(0), partial[min(one, WORKGROUP - 1)], one < WORKGROUP / SUBGROUP));
+  }
+  partial[lane] = sums;
+  for (var half = WORKGROUP / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial[lane] += partial[lane + half];
+    }
+  }
+  return workgroupUniformLoad(&partial[0]);
 }

@@ -3,9 +3,9 @@
 //   x, y          (rows, channels)
 //   gamma, beta   (channels)
 //
-// One workgroup per row. A thread keeps its HELD vectors of the row in registers: x is read once, by loads that do not wait
-// for one another. Mean first, then the squared distances from it. Where SUBGROUP is above 1 the workgroup is one subgroup,
-// and its lanes' sums are added without a barrier.
+// One workgroup per ROWS rows, with the same number of threads each. A thread keeps its HELD vectors of the row in registers: x is
+// read once, by loads that do not wait for one another. Mean first, then the squared distances from it. Where SUBGROUP is above 1 a
+// row's threads are one subgroup, and its lanes' sums are added without a barrier; elsewhere there is one row.
 
 struct Params {
   rows: u32,
@@ -19,17 +19,19 @@ struct Params {
 @group(0) @binding(3) var<storage, read> beta: array<BetaVec>;
 @group(0) @binding(4) var<storage, read_write> y: array<YVec>;
 
+const ACROSS = WORKGROUP / ROWS;
 var<workgroup> partial: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = group.y * 65535 + group.x;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let row = (group.y * 65535 + group.x) * ROWS + thread / ACROSS;
+  let lane = thread % ACROSS;
   let vectors = params.channels / WIDTH;
   let start = min(row, params.rows - 1) * vectors;
 
   var sum = 0.0;
   @unroll for (var i = 0u; i < HELD; i++) {
-    let at#i = lane + i * WORKGROUP;
+    let at#i = lane + i * ACROSS;
     let held#i = Vec(x[start + min(at#i, vectors - 1)]);
     sum += select(0.0, inner(held#i, Vec(1)), at#i < vectors);
   }

@@ -185,7 +185,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [1, 4].flatMap((width) =>
         codes.map((ACTIVATION) => ({
           ...{ types, width: width as 1 | 4 },
-          constants: { WORKGROUP, SLICES: 32, PIXELS: 16, HELD: 8, ACTIVATION, BORDER: ACTIVATION % 2 },
+          constants: { WORKGROUP, GROUPS: 32, SLICES: 32, PIXELS: 16, HELD: 8, ACTIVATION, BORDER: ACTIVATION % 2 },
         })),
       ),
     ),
@@ -198,15 +198,15 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'group-norm-whole': norm.flatMap((types) =>
       [1, 4].flatMap((width) =>
         codes.map((ACTIVATION) => ({
-          types,
-          width: width as 1 | 4,
+          ...{ types, width: width as 1 | 4, subgroup: ACTIVATION > 2 ? 32 : 1 },
           constants: { WORKGROUP, HELD: 4, ACTIVATION, BORDER: ACTIVATION % 2 },
         })),
       ),
     ),
-    'layer-norm': norm.flatMap((types) =>
-      sums.map((sum) => ({ ...sum, types, constants: { ...sum.constants, HELD: 3 } })),
-    ),
+    'layer-norm': norm.flatMap((types) => [
+      ...sums.map((sum) => ({ ...sum, types, constants: { ...sum.constants, HELD: 3, ROWS: 1 } })),
+      { types, subgroup: 32, constants: { WORKGROUP: 128, HELD: 3, ROWS: 4 } },
+    ]),
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,

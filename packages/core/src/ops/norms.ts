@@ -9,11 +9,18 @@ import type { Variant } from '../gpu/kernel.js';
 const VALUES_PER_SLICE = 4096;
 const MAX_SLICES = 64;
 const WORKGROUP = 64;
+/** Threads that normalise together, and add up their groups' slices first. */
+const END_WORKGROUP = { card: 256, processor: WORKGROUP };
 const STATS_WORKGROUP = 512;
 /** Bytes of a pixel that a graphics card reads no slower than less: so many groups are summed up side by side. */
 const STATS_BYTES = 128;
-/** Threads that normalise: more have nothing to gain, and each has to sum up its group's slices first. */
-const THREADS = 2 ** 17;
+/** Threads that normalise in all: more have nothing to gain, and each workgroup has to sum up all slices first. */
+const THREADS = { card: 2 ** 18, processor: 2 ** 17 };
+/** Pixels of a thread. */
+const FEWEST_PIXELS = { card: 4, processor: 16 };
+const MOST_PIXELS = 64;
+/** Rows of layer norm that a workgroup of a graphics card has. */
+const LAYER_ROWS = 4;
 /** Values of a group that one workgroup gets through, sums and results: more are for many. Processors have few workgroups. */
 const WHOLE_VALUES = { card: 2 ** 15, processor: 2 ** 17 };
 /** Numbers that a thread holds in registers. */
@@ -36,8 +43,9 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   const pixels = elementCount(x.shape) / images / channels;
   const whole = wholeGroupNorm(x, { gamma, beta, eps, groups });
   if (whole) return whole;
-  const slices = Math.min(MAX_SLICES, pixels, Math.max(1, Math.ceil((pixels * channels) / groups / VALUES_PER_SLICE)));
   const graph = graphOf(x);
+  const kind = kindOf(graph.gpu);
+  const slices = Math.min(MAX_SLICES, pixels, Math.max(1, Math.ceil((pixels * channels) / groups / VALUES_PER_SLICE)));
   const width = (channels / groups) % 4 === 0 ? 4 : 1;
   const { groupsAtOnce, ...sums } = statsVariant(graph.gpu, { channels, groups, width, type: x.storage.type }, slices);
 
@@ -54,8 +62,11 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   });
   const across = channels % 4 === 0 && channels / groups > 1 ? 4 : 1;
   const vectors = channels / across;
-  const PIXELS = Math.min(64, Math.max(16, 2 ** Math.round(Math.log2((vectors * pixels * images) / THREADS))));
-  const HELD = heldPixels(graph.gpu);
+  const each = 2 ** Math.round(Math.log2((vectors * pixels * images) / THREADS[kind]));
+  const PIXELS = Math.min(MOST_PIXELS, Math.max(FEWEST_PIXELS[kind], each));
+  const HELD = Math.min(PIXELS, heldPixels(graph.gpu));
+  const most = graph.gpu.device.limits.maxComputeInvocationsPerWorkgroup;
+  const workgroup = Math.min(END_WORKGROUP[kind], most);
   return call(graph, {
     kernel: 'group-norm',
     inputs: { x, stats, gamma, beta },
@@ -64,10 +75,10 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     dispatch: (node) => ({
       variant: {
         width: across,
-        constants: { WORKGROUP, SLICES: slices, PIXELS, HELD, ...endConstants(node) },
+        constants: { WORKGROUP: workgroup, GROUPS: groups, SLICES: slices, PIXELS, HELD, ...endConstants(node) },
       },
-      params: { pixels, channels, groups, eps, ...sizesOf(x) },
-      workgroups: [...spread(vectors * Math.ceil(pixels / PIXELS), WORKGROUP), images],
+      params: { pixels, channels, eps, ...sizesOf(x) },
+      workgroups: [...spread(vectors * Math.ceil(pixels / PIXELS), workgroup), images],
     }),
   });
 }
@@ -83,7 +94,10 @@ const endConstants = ({ activation, hasBorder }: Node) => ({
 const sizesOf = ({ shape }: Tensor) => ({ height: shape.at(-3) ?? 1, width: shape.at(-2) ?? 1 });
 
 /** Pixels that a thread reads before it does anything with them; a processor's threads need not wait for one another. */
-const heldPixels = ({ lanes }: Gpu): number => (lanes > WORKGROUP / 4 ? 8 : 1);
+const heldPixels = (gpu: Gpu): number => (kindOf(gpu) === 'card' ? 8 : 1);
+
+/** Graphics cards want more threads than a subgroup has to keep their memory busy. */
+const kindOf = ({ tiles }: Gpu): 'card' | 'processor' => (tiles ? 'card' : 'processor');
 
 /** In one kernel; undefined for groups that are too much for one workgroup. */
 function wholeGroupNorm(
@@ -98,33 +112,34 @@ function wholeGroupNorm(
   const pixels = elementCount(x.shape) / images / channels;
   const width = (channels / groups) % 4 === 0 ? 4 : 1;
   const most = Math.min(WHOLE_WORKGROUP, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
-  const workgroup = lanes > WORKGROUP / 4 ? 2 ** Math.floor(Math.log2(most)) : WORKGROUP;
-  const values = workgroup > WORKGROUP ? WHOLE_VALUES.card : WHOLE_VALUES.processor;
+  const kind = kindOf(graph.gpu);
+  const workgroup = kind === 'card' ? 2 ** Math.floor(Math.log2(most)) : WORKGROUP;
+  const values = WHOLE_VALUES[kind];
+  const subgroup = workgroup <= lanes ** 2 ? lanes : 1;
   if ((pixels * channels) / groups > values || channels / groups / width > workgroup) return undefined;
   const held = Math.ceil(pixels / Math.floor(workgroup / (channels / groups / width)));
   // In steps, so that there are few kernels to compile; processors have few registers, and take long to compile.
-  const HELD = workgroup > WORKGROUP ? Math.min(MOST_HELD / width, Math.ceil(held / 4) * 4) : 4;
+  const HELD = kind === 'card' ? Math.min(MOST_HELD / width, Math.ceil(held / 4) * 4) : 4;
   return call(graph, {
     kernel: 'group-norm-whole',
     inputs: { x, gamma, beta },
     shape: x.shape,
     epilogue,
     dispatch: (node) => ({
-      variant: { width, constants: { WORKGROUP: workgroup, HELD, ...endConstants(node) } },
+      variant: { width, subgroup, constants: { WORKGROUP: workgroup, HELD, ...endConstants(node) } },
       params: { pixels, channels, groups, eps, ...sizesOf(x) },
       workgroups: [groups, images],
     }),
   });
 }
 
-/** Wide subgroups are graphics cards', which want more threads than one has to keep their memory busy. */
 function statsVariant(
   gpu: Gpu,
   { channels, groups, width, type }: { channels: number; groups: number; width: 1 | 4; type: StorageType },
   SLICES: number,
 ): Variant & { readonly groupsAtOnce: number } {
   const HELD = heldPixels(gpu);
-  if (gpu.lanes <= WORKGROUP / 4) return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD }), groupsAtOnce: 1 };
+  if (kindOf(gpu) === 'processor') return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD }), groupsAtOnce: 1 };
   const most = Math.min(STATS_WORKGROUP, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
   const own = channels / groups;
   const wanted = STATS_BYTES / (type === 'f16' ? 2 : 4);
@@ -151,16 +166,22 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
   const rows = elementCount(x.shape) / channels;
   const graph = graphOf(x);
   const width = channels % 4 === 0 ? 4 : 1;
-  const variant = sumsVariant(graph.gpu);
-  const threads = Number(variant.constants!.WORKGROUP);
+  const { constants, ...variant } = sumsVariant(graph.gpu);
+  const threads = Number(constants!.WORKGROUP);
+  const ROWS = kindOf(graph.gpu) === 'card' && graph.gpu.lanes > 1 ? LAYER_ROWS : 1;
+  const groups = Math.ceil(rows / ROWS);
   return call(graph, {
     kernel: 'layer-norm',
     inputs: { x, gamma, beta },
     shape: x.shape,
     dispatch: () => ({
-      variant: { ...variant, width, constants: { ...variant.constants, HELD: Math.ceil(channels / width / threads) } },
+      variant: {
+        ...variant,
+        width,
+        constants: { WORKGROUP: threads * ROWS, ROWS, HELD: Math.ceil(channels / width / threads) },
+      },
       params: { rows, channels, eps },
-      workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
+      workgroups: [Math.min(groups, 65535), Math.ceil(groups / 65535)],
     }),
   });
 }
