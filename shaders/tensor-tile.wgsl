@@ -24,7 +24,7 @@ const TILE_COLUMNS = COLUMN_GROUPS * GROUP_COLUMNS;
 const CHUNKS = DEPTH / 8;
 // The panel has rows of x, then of w: 32 of them one below the other, the next 32 beside them, and so on. One element of 16
 // bytes more than they have keeps rows that are read together off each other's banks, and serves all that lie side by side.
-const PITCH = (TILE_ROWS + TILE_COLUMNS) / 32 * CHUNKS + 1;
+const PITCH = (TILE_ROWS + TILE_COLUMNS + 31) / 32 * CHUNKS + 1;
 // Columns of y that a matrix makes.
 const RESULTS = select(16u, 8u, GATED);
 // Matrices beside each other whose sums are stored at once, with the same to keep them off each other's banks.
