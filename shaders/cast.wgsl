@@ -1,11 +1,14 @@
-// y = x in another storage type: inputs come as f32, activations are stored as the precision tier says.
+// y = x in another storage type, since inputs come as f32 and activations are stored as the precision tier says, or over and
+// over: element i of y is element i % period of x.
 //
-//   x, y   (size)
+//   x   (period)
+//   y   (size)
 //
-// One thread per vector, of which `size` is a count.
+// One thread per vector, in which both are counted.
 
 struct Params {
   size: u32,
+  period: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -16,6 +19,6 @@ struct Params {
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 256 + id.x;
   if (i < params.size) {
-    y[i] = to_y_vec(Vec(x[i]));
+    y[i] = to_y_vec(Vec(x[i % params.period]));
   }
 }

@@ -1,6 +1,8 @@
 /** Sampling on the device is sampling on the host; steps are told when they are done, and memory is given back. */
 import {
+  blendOf,
   CancelledError,
+  createUNet,
   DeviceError,
   type Gpu,
   generate,
@@ -20,7 +22,7 @@ import { addNoise, initialLatents, makeSchedule } from '../../packages/core/src/
 import type { Predict, Step } from '../../packages/core/src/sampler/step.ts';
 import { mix } from '../../packages/core/src/sampler/vector.ts';
 import { analytic } from '../null/sampler/analytic.ts';
-import { diskFolder, PANTRY } from '../support/files.ts';
+import { diskFolder, PANTRY, REFERENCE } from '../support/files.ts';
 import { random, relativeL2, testGpu } from '../support/gpu.ts';
 
 /** f32 sums against double ones, over ten steps of which each begins with the last one's result; measured: below 7e-7. */
@@ -244,6 +246,35 @@ describe('a model', () => {
       expect(relativeL2(results[1]!, results[0]!)).toBe(0);
     },
   );
+
+  // The pantry's first level only convolves; those of Stable Diffusion attend there already.
+  test.each(['pantry', 'sd15-tiny', 'sd21-tiny'])(
+    '%s answers several conditionings of an image in one',
+    async (name) => {
+      const unet = name === 'pantry' ? model.unet : await referenceUNet(name);
+      const { inChannels, crossAttentionDim } = unet.config;
+      const size = { images: 2, height: 8, width: 16 };
+      const x = random([size.images, inChannels, size.height, size.width], 3).data;
+      const context = random([6, 7, crossAttentionDim[0]!], 4).data;
+      const times = new Float32Array(6).fill(321);
+      const one = await unet.predict({ ...size, conditionings: 3 }, x, times, context);
+      const all = await unet.predict({ ...size, images: 6 }, Float32Array.from([...x, ...x, ...x]), times, context);
+      expect(one.output).toEqual(all.output);
+      const [shared, apart] = [
+        { ...size, conditionings: 3 },
+        { ...size, images: 6 },
+      ].map((batch) => unet.predictFootprint(batch, 7));
+      expect(shared!.peak).toBeLessThanOrEqual(apart!.peak);
+    },
+  );
+
+  async function referenceUNet(name: string) {
+    const folder = await openModelFolder(diskFolder(`${REFERENCE}/${name}`));
+    const blend = blendOf([(await folder.weights('unet'))!]);
+    const unet = createUNet(gpu, await folder.unetConfig(), blend);
+    await unet.load(blend);
+    return unet;
+  }
 
   async function drawn(more: object = {}) {
     const latents: Float32Array[] = [];

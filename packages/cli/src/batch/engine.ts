@@ -132,12 +132,13 @@ function largestBatch({ unet, vae, textEncoder, gpu }: Model, settings: Planned[
   const reusable = activations.reduce((sum, buffer) => sum + buffer.size, 0);
   const room = Math.min(USUAL_BUDGET, memory.available + reusable);
   const fits = (count: number): boolean => {
-    const sample = {
-      images: count * (guidance > 1 ? 2 : 1),
+    const batch = {
+      images: count,
       height: height / vae.factor,
       width: width / vae.factor,
+      conditionings: guidance > 1 ? 2 : 1,
     };
-    const { peak, largest } = unet.predictFootprint(sample, textEncoder.config.maxPositions);
+    const { peak, largest } = unet.predictFootprint(batch, textEncoder.config.maxPositions);
     return largest <= device.limits.maxStorageBufferBindingSize && peak <= room;
   };
   let count = 1;

@@ -113,19 +113,33 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   return { ...x, shape };
 }
 
+/** The first `count` of x (N, ...), without moving anything. */
+export function firstOf(x: Tensor, count: number): Tensor {
+  return { ...x, shape: [count, ...x.shape.slice(1)] };
+}
+
 /** The same numbers in another storage type: inputs are f32, activations what the precision tier says. */
 export function cast(x: Tensor, type: StorageType): Tensor {
-  const graph = graphOf(x);
   if (x.storage.type === type && x.storage.producer) return x;
-  const size = elementCount(x.shape);
-  return call(graph, {
+  return copy(x, x.shape, type);
+}
+
+/** x (N, ...) over and over, until there are `images` of them; x itself where there are as many. */
+export function repeat(x: Tensor, images: number): Tensor {
+  return x.shape[0] === images ? x : copy(x, [images, ...x.shape.slice(1)], x.storage.type);
+}
+
+function copy(x: Tensor, shape: readonly number[], type: StorageType): Tensor {
+  const [size, period] = [elementCount(shape), elementCount(x.shape)];
+  return call(graphOf(x), {
     kernel: 'cast',
     inputs: { x },
-    shape: x.shape,
+    shape,
     type,
     dispatch: () => {
-      const width = size % 4 === 0 ? 4 : 1;
-      return { variant: { width }, params: { size: size / width }, workgroups: spread(size / width, 256) };
+      const width = period % 4 === 0 ? 4 : 1;
+      const params = { size: size / width, period: period / width };
+      return { variant: { width }, params, workgroups: spread(params.size, 256) };
     },
   });
 }

@@ -57,9 +57,12 @@ export function record(
   );
   graph.taps.clear(); // they are outputs now
   fuse(graph, Object.values(outputs));
-  const first = dependentOn(graph, new Set(steady.map((name) => inputs[name]!.storage)));
-  const rest = graph.nodes.filter((node) => !first.has(node));
-  graph.nodes.splice(0, graph.nodes.length, ...first, ...rest);
+  const of = (...names: string[]) => dependentOn(graph, new Set(names.map((name) => inputs[name]!.storage)));
+  const first = of(...steady);
+  const others = Object.keys(inputs).filter((name) => !steady.includes(name));
+  const early = new Set([...first, ...others.flatMap((name) => [...of(name)])]);
+  const rest = graph.nodes.filter((node) => !early.has(node));
+  graph.nodes.splice(0, graph.nodes.length, ...early, ...rest);
   return { graph, inputs, outputs, steady: { inputs: steady, nodes: first.size } };
 }
 

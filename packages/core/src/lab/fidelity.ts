@@ -12,7 +12,7 @@
 import { UsageError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { join } from '../image/layout.js';
-import type { Sample, UNet } from '../model/components.js';
+import { answersTo, type Sample, type UNet } from '../model/components.js';
 import { type GenerateRequest, generate } from '../pipeline/generate.js';
 import type { Model } from '../pipeline/model.js';
 import { randn } from '../sampler/index.js';
@@ -146,13 +146,13 @@ export async function fidelityPath(
   const unet: UNet = {
     ...networks.ensemble,
     submit: undefined, // every prediction is looked at
-    async predict(size, sample, timesteps, context, options) {
-      const results = await networks.ensemble.predict(size, sample, timesteps, context, options);
-      // With guidance the last half is that of the prompt.
-      const last = <T extends Float32Array>(x: T) => x.subarray(x.length - x.length / size.images);
+    async predict(batch, sample, timesteps, context, options) {
+      const results = await networks.ensemble.predict(batch, sample, timesteps, context, options);
+      // With guidance the last answer is that of the prompt.
+      const last = <T extends Float32Array>(x: T) => x.subarray(x.length - x.length / answersTo(batch));
       const question: Question = {
-        size: { ...size, images: 1 },
-        sample: last(sample),
+        size: { images: 1, height: batch.height, width: batch.width },
+        sample,
         timesteps: last(timesteps),
         context: last(context),
       };

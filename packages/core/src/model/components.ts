@@ -128,12 +128,21 @@ export interface Sample {
   readonly width: number;
 }
 
+/** What a UNet is asked in one: all images with a first conditioning each, then all with a second. */
+export interface Batch extends Sample {
+  /** Of each image; 1 where it is not said. What does not depend on them is computed once for each image. */
+  readonly conditionings?: number;
+}
+
+/** Predictions that a batch is answered with. */
+export const answersTo = ({ images, conditionings = 1 }: Batch): number => images * conditionings;
+
 /**
- * A prediction that stays on the device and is not waited for: sample (N, H, W, C) in slices, timesteps (N), context
- * (N, T, contextChannels) -> output (N, H, W, C), which the network's next prediction overwrites.
+ * A prediction that stays on the device and is not waited for: sample (N, H, W, C) in slices, timesteps (A), context
+ * (A, T, contextChannels) -> output (A, H, W, C), which the network's next prediction overwrites; A = answersTo(batch).
  */
 export type SubmitPrediction = (
-  size: Sample,
+  batch: Batch,
   sample: readonly Slice[],
   timesteps: Float32Array,
   context: Float32Array,
@@ -150,13 +159,17 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
   });
   // The keys and values of a text are the same at every step.
   const plans = createPlanCache(gpu, 'UNet', output, { steady: ['context'] });
-  const inputs = ({ images, height, width }: Sample, sample: Input, timesteps: Float32Array, context: Float32Array) => {
-    const contextChannels = config.crossAttentionDim[0]!;
-    const tokens = context.length / images / contextChannels;
+  const shapesOf = (batch: Batch, tokens: number) => ({
+    sample: [batch.images, batch.height, batch.width, config.inChannels],
+    timestep: [answersTo(batch)],
+    context: [answersTo(batch), tokens, config.crossAttentionDim[0]!],
+  });
+  const inputs = (batch: Batch, sample: Input, timesteps: Float32Array, context: Float32Array) => {
+    const shapes = shapesOf(batch, context.length / answersTo(batch) / config.crossAttentionDim[0]!);
     return {
-      sample: { shape: [images, height, width, config.inChannels], data: sample },
-      timestep: { shape: [images], data: timesteps },
-      context: { shape: [images, tokens, contextChannels], data: context },
+      sample: { shape: shapes.sample, data: sample },
+      timestep: { shape: shapes.timestep, data: timesteps },
+      context: { shape: shapes.context, data: context },
     };
   };
   const submit: SubmitPrediction = async (...asked) => (await plans.submit(inputs(...asked))).output!;
@@ -171,29 +184,26 @@ export function createUNet(device: Gpu, config: UNetConfig, blend: Blend) {
       await parameters.load(from, options);
     },
     /**
-     * sample (N, C, H, W), timesteps (N), context (N, T, contextChannels) -> output (N, C, H, W), raw: noise or v.
-     * Taps come beside it as they are on the GPU: (N, H, W, C).
+     * sample (N, C, H, W), timesteps (A), context (A, T, contextChannels) -> output (A, C, H, W), raw: noise or v;
+     * A = answersTo(batch). Taps come beside it as they are on the GPU: (A, H, W, C), or (N, H, W, C) before the first
+     * layer that asks for the context.
      */
     async predict(
-      size: Sample,
+      batch: Batch,
       sample: Float32Array,
       timesteps: Float32Array,
       context: Float32Array,
       { wantsTap }: TapOptions = {},
     ): Promise<Record<'output' | (string & {}), Float32Array>> {
       const centered = config.centerInputSample ? sample.map((x) => 2 * x - 1) : sample;
-      const data = toChannelsLast(centered, size.images, config.inChannels);
-      const results = await plans.run(inputs(size, data, timesteps, context), { wantsTap });
-      return { ...results, output: toChannelsFirst(results.output!, size.images, config.outChannels) };
+      const data = toChannelsLast(centered, batch.images, config.inChannels);
+      const results = await plans.run(inputs(batch, data, timesteps, context), { wantsTap });
+      return { ...results, output: toChannelsFirst(results.output!, answersTo(batch), config.outChannels) };
     },
     /** Undefined where samples are centered first, which is done on the host. */
     submit: config.centerInputSample ? undefined : submit,
     /** What predicting takes, known before any memory is taken: see footprint. */
-    predictFootprint({ images, height, width }: Sample, tokens: number) {
-      const sample = [images, height, width, config.inChannels];
-      const context = [images, tokens, config.crossAttentionDim[0]!];
-      return plans.footprint({ sample, timestep: [images], context });
-    },
+    predictFootprint: (batch: Batch, tokens: number) => plans.footprint(shapesOf(batch, tokens)),
     destroy() {
       plans.destroy();
       parameters.destroy();

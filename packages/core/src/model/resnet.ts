@@ -1,5 +1,5 @@
 /** The residual block of the UNet and the VAE (diffusers ResnetBlock2D), and what changes the size between blocks. */
-import { type Tensor, tap } from '../gpu/graph.js';
+import { firstOf, type Tensor, tap } from '../gpu/graph.js';
 import { add, addPerImage, silu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
 import { conv2d, groupNorm, linear } from './layers.js';
@@ -26,10 +26,10 @@ export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, e
       ? (x: Tensor) => x
       : conv2d(w.at('conv_shortcut'), inChannels, outChannels, { kernel: 1 });
 
-  // x (N, H, W, inChannels), temb (N, timeChannels), through SiLU already -> (N, H, W, outChannels)
+  // x (N, H, W, inChannels), temb (N or more, timeChannels), through SiLU already -> (N, H, W, outChannels)
   return (x: Tensor, temb?: Tensor): Tensor => {
     const residual = shortcut(x);
-    const shift = timeProj && temb && timeProj(temb); // before conv1, which can then add it as it stores
+    const shift = timeProj && temb && timeProj(firstOf(temb, x.shape[0]!)); // before conv1, which can then add it as it stores
     let h = conv1(silu(norm1(x)));
     if (shift) h = addPerImage(h, shift);
     h = conv2(silu(norm2(h)));

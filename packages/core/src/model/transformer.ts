@@ -1,5 +1,5 @@
 /** The transformer inside the UNet (diffusers Transformer2DModel and BasicTransformerBlock). */
-import { reshape, type Tensor, tap } from '../gpu/graph.js';
+import { repeat, reshape, type Tensor, tap } from '../gpu/graph.js';
 import { attention } from '../ops/attention.js';
 import { add, geglu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
@@ -19,7 +19,10 @@ export interface TransformerOptions {
   readonly groups: number;
 }
 
-/** x (N, H, W, C) attends to itself and to the context (N, T, contextChannels). */
+/**
+ * x (N, H, W, C) attends to itself and to the context (A, T, contextChannels) -> (A, H, W, C). Where there are several contexts for
+ * each of x, A is a multiple of N: x then meets the first N of them, the next N, and so on, and is one until it does.
+ */
 export function transformer2d(w: WeightScope, options: TransformerOptions) {
   const { channels, layers, groups } = options;
   const norm = groupNorm(w.at('norm'), channels, groups, GROUP_NORM_EPS);
@@ -31,8 +34,9 @@ export function transformer2d(w: WeightScope, options: TransformerOptions) {
   return (x: Tensor, context: Tensor): Tensor => {
     const [images, height, width] = x.shape as [number, number, number, number];
     let h = projIn(reshape(norm(x), [images, height * width, channels]));
+    const residual = repeat(x, context.shape[0]!);
     for (const block of blocks) h = block(h, context);
-    return tap(w.path, add(x, reshape(projOut(h), x.shape)));
+    return tap(w.path, add(residual, reshape(projOut(h), residual.shape)));
   };
 }
 
@@ -46,7 +50,7 @@ function transformerBlock(w: WeightScope, { channels, heads, contextChannels }: 
 
   return (x: Tensor, context: Tensor): Tensor => {
     const y = norm1(x);
-    let h = add(x, attn1(y));
+    let h = repeat(add(x, attn1(y)), context.shape[0]!);
     h = add(h, attn2(norm2(h), context));
     return tap(w.path, add(h, ff(norm3(h))));
   };
@@ -71,11 +75,12 @@ export interface AttentionLayerOptions {
 /** Attention of x (N, Tq, channels) to context (N, Tk, contextChannels). */
 export function attentionLayer(w: WeightScope, { channels, heads, contextChannels }: AttentionLayerOptions) {
   const toQ = linear(w.at('to_q'), channels, channels);
-  const toK = linear(w.at('to_k'), contextChannels, channels);
-  const toV = linear(w.at('to_v'), contextChannels, channels);
+  const toKv = linears(w, ['to_k', 'to_v'], contextChannels, channels);
   const toOut = linear(w.at('to_out', 0), channels, channels);
-  return (x: Tensor, context: Tensor): Tensor =>
-    tap(w.path, toOut(attention(toQ(x), toK(context), toV(context), { heads })));
+  return (x: Tensor, context: Tensor): Tensor => {
+    const [k, v] = toKv(context) as [Tensor, Tensor];
+    return tap(w.path, toOut(attention(toQ(x), k, v, { heads })));
+  };
 }
 
 function feedForward(w: WeightScope, channels: number) {

@@ -3,7 +3,7 @@
  * Any number of levels, layers, heads and transformer blocks: everything comes from unet/config.json.
  */
 import type { UNetConfig } from '../checkpoint/configs.js';
-import { type Tensor, tap } from '../gpu/graph.js';
+import { repeat, type Tensor, tap } from '../gpu/graph.js';
 import { concat, silu, timestepEmbedding } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
 import { conv2d, groupNorm, linear, times } from './layers.js';
@@ -107,7 +107,7 @@ export function unet(w: WeightScope, config: UNetConfig) {
     return (x: Tensor, temb: Tensor, context: Tensor, skips: Tensor[]): Tensor => {
       let h = x;
       for (const layer of layers) {
-        h = layer.resnet(concat(h, skips.pop()!), temb);
+        h = layer.resnet(concat(h, repeat(skips.pop()!, h.shape[0]!)), temb);
         if (layer.attend) h = layer.attend(h, context);
       }
       if (up) {
@@ -125,7 +125,7 @@ export function unet(w: WeightScope, config: UNetConfig) {
     type: 'f32',
   });
 
-  /** sample (N, H, W, inChannels), timestep (N), context (N, T, contextChannels) -> (N, H, W, outChannels). */
+  /** sample (N, H, W, inChannels), timestep (A), context (A, T, contextChannels) -> (A, H, W, outChannels); A as in transformer2d. */
   return (sample: Tensor, timestep: Tensor, context: Tensor): Tensor => {
     // Every residual block wants silu(temb): once is enough.
     const temb = silu(embedTime(timestep));
@@ -134,7 +134,7 @@ export function unet(w: WeightScope, config: UNetConfig) {
     for (const block of downBlocks) h = block(h, temb, context, skips);
     if (midBlock) h = midBlock(h, temb, context);
     for (const block of upBlocks) h = block(h, temb, context, skips);
-    return convOut(silu(normOut(h)));
+    return convOut(silu(normOut(repeat(h, context.shape[0]!))));
   };
 }
 

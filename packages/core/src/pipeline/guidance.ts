@@ -1,7 +1,9 @@
-/** Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598): the network asked twice, as one batch of two. */
+/**
+ * Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598): the network asked twice, as one batch. Up to the first
+ * layer that looks at the conditioning both answers are the same, and computed once.
+ */
 import { partOf, type Slice } from '../gpu/slice.js';
-import { join } from '../image/layout.js';
-import type { UNet } from '../model/components.js';
+import { answersTo, type UNet } from '../model/components.js';
 import type { Predict } from '../sampler/index.js';
 import type { LatentSpace } from './latents.js';
 
@@ -13,24 +15,22 @@ import type { LatentSpace } from './latents.js';
 export function guidedPredict(unet: UNet, space: LatentSpace, context: Float32Array, guidance: number): Predict<Slice> {
   const { mix, size } = space;
   const parts = guidance > 1 ? [0, 1] : [0];
-  const batch = { ...size, images: size.images * parts.length };
+  const batch = { ...size, conditionings: parts.length };
 
   /** One output for each part of the batch. */
   async function ask(x: Slice, timesteps: Float32Array): Promise<Slice[]> {
     if (unet.submit) {
       space.flush();
-      const sample = parts.map(() => x);
-      const output = await unet.submit(batch, sample, timesteps, context);
+      const output = await unet.submit(batch, [x], timesteps, context);
       return parts.map((i) => partOf(output, i, parts.length));
     }
     const values = await space.read(x);
-    const sample = join(parts.map(() => values));
-    const { output } = await unet.predict(batch, sample, timesteps, context);
+    const { output } = await unet.predict(batch, values, timesteps, context);
     return parts.map((i) => space.upload(output.subarray(i * values.length, (i + 1) * values.length)));
   }
 
   return async (x, timestep) => {
-    const [first, second] = await ask(x, new Float32Array(batch.images).fill(timestep));
+    const [first, second] = await ask(x, new Float32Array(answersTo(batch)).fill(timestep));
     // Without guidance it is copied, since the network's next output comes to the same place.
     return second ? guide(first!, second) : mix([1, first!]);
   };
