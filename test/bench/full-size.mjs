@@ -160,7 +160,7 @@ async function measure(name, gpu, build, shapes, flop) {
 
 /** y = x · wᵀ, both n x n, on data that lies on the GPU. */
 async function product(gpu, /** @type {number} */ n, repeat = 20) {
-  const width = bodyOf(gpu, 1) ? 32 : 4;
+  const width = bodyOf(gpu, { kernel: 1, packed: true }) ? 32 : 4;
   const make = (/** @type {number} */ bytes) =>
     gpu.createBuffer(bytes, Usage.STORAGE | Usage.COPY_DST, 'benchmark operand');
   const halves = Uint16Array.from({ length: n * n }, (_, i) => 0x2c00 + ((i * 2654435761) % 1024) + (i & 1) * 0x8000);
@@ -258,7 +258,10 @@ if (wants('unet')) {
     const forward = unet(w, config);
     return ({ sample, timestep, context }) => ({ y: forward(sample, timestep, context) });
   };
-  await measure('UNet step, batch 2, 64 x 64', { ...gpu, residual: 'f32' }, build, shapes, 1608e9);
+  const tier = { ...gpu, residual: 'f32' };
+  await measure('UNet step, batch 2, 64 x 64', tier, build, shapes, 1608e9);
+  // As guidance asks: one picture, two texts. What does not depend on them is computed once.
+  await measure('UNet step, guided, 64 x 64', tier, build, { ...shapes, sample: [1, 64, 64, 4] }, 1608e9);
 }
 if (wants('vae')) {
   const config = parseVaeConfig(VAE_CONFIG);

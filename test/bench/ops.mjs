@@ -13,6 +13,7 @@ import { conv2d } from '../../packages/core/dist/ops/conv2d.js';
 import { silu } from '../../packages/core/dist/ops/elementwise.js';
 import { matmul } from '../../packages/core/dist/ops/matmul.js';
 import { groupNorm, layerNorm } from '../../packages/core/dist/ops/norms.js';
+import { bodyOf, WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { averagePieces } from '../../packages/core/dist/soup/averager.js';
 import { averageOf } from '../../packages/core/dist/soup/blend.js';
 import { flopOf } from './cases.mjs';
@@ -126,11 +127,12 @@ function residents(/** @type {import('./cases.mjs').Gpu} */ gpu) {
       return made;
     },
     vector: (/** @type {number} */ length) => tensor([length], 'f32'),
-    /** Weights in halves, as the files of models have them. */
+    /** Weights in halves, as the files of models have them, and as they lie on this device. */
     matrix: (/** @type {number} */ rows, /** @type {number} */ channels, kernel = 1) => {
       const inner = channels * kernel * kernel;
-      const data = tensor([rows, inner], 'f16');
-      return { data, rows, inner, kernel, width: /** @type {const} */ (4), packed: true };
+      const width = bodyOf(gpu, { kernel, packed: true }) ? /** @type {const} */ (32) : /** @type {const} */ (4);
+      const data = tensor([width === 32 ? rows + WIDEST_TILE : rows, inner], 'f16');
+      return { data, rows, inner, kernel, width, packed: true };
     },
     destroy() {
       for (const buffer of buffers.values()) gpu.destroyBuffer(buffer);

@@ -1,7 +1,16 @@
 /** A reference model, module by module, where all that can goes through the matrix units; they are emulated. */
-import { conform, golden, goldenFile, openModelFolder, openSafetensors } from '@diffusion-soup/core';
+import {
+  blendOf,
+  conform,
+  createUNet,
+  golden,
+  goldenFile,
+  openModelFolder,
+  openSafetensors,
+} from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
 import { diskFolder, fileSource, REFERENCE } from '../support/files.ts';
+import { relativeL2 } from '../support/gpu.ts';
 import { emulatedGpu } from '../support/matrix-emulation.ts';
 
 const MODEL = `${REFERENCE}/sd21-tiny`;
@@ -38,6 +47,28 @@ test.runIf(hasF16)(
     const { wrong, count, kernels } = await conformed('text_encoder', 1e-5);
     expect([wrong, count]).toEqual([[], 7]);
     expect(kernels).toContain('matmul-tensor');
+  },
+  900_000,
+);
+
+test.runIf(hasF16)(
+  'a UNet of f32 weights, which lanes multiply then',
+  async () => {
+    const gpu = { ...(await emulatedGpu()), tiles: true };
+    const folder = await openModelFolder(diskFolder(MODEL));
+    const blend = { ...blendOf([(await folder.weights('unet'))!]), dtype: 'F32' as const };
+    const unet = createUNet(gpu, await folder.unetConfig(), blend);
+    await unet.load(blend);
+    const file = golden(await openSafetensors(await fileSource(`${MODEL}/${goldenFile('unet')}`)));
+    const [sample, timestep, context, expected] = await Promise.all(
+      ['sample', 'timestep', 'encoder_hidden_states', 'output'].map((name) => file.tensor(name)),
+    );
+    const [images, , height, width] = sample!.shape as [number, number, number, number];
+    const { output } = await unet.predict({ images, height, width }, sample!.data, timestep!.data, context!.data);
+    expect(relativeL2(output, expected!.data)).toBeLessThan(1e-2);
+    const kernels = [...gpu.pipelines.values()].map(({ name }) => name);
+    expect(kernels).toEqual(expect.arrayContaining(['matmul-lanes', 'conv2d-lanes', 'attention-tensor']));
+    expect(kernels.filter((name) => /^(matmul|conv2d)-tensor$/.test(name))).toEqual([]);
   },
   900_000,
 );

@@ -11,9 +11,8 @@ const WORKGROUP = 64;
 export function wideAttention(one: Attention): Tensor {
   const { graph, q, k, v, images, queries, keys, channels, heads, headWidth } = graphAndShapes(one);
   const shape = [images, heads, queries, keys];
-  const body = bodyOf(graph.gpu, 1);
-  const isTiled = body === 'lanes' || (body === 'tensor' && [q, k, v].every(({ storage }) => storage.type === 'f16'));
-  if (isTiled && images * heads === 1 && headWidth % 32 === 0 && keys % 32 === 0) {
+  const packed = graph.gpu.precision === 'f16'; // as toBlocks leaves them
+  if (bodyOf(graph.gpu, { kernel: 1, packed }) && images * heads === 1 && headWidth % 32 === 0 && keys % 32 === 0) {
     const scores = tiledProduct({
       ...{ kernel: 'matmul', x: q, shape, type: 'f32', rowsPerImage: queries },
       w: toBlocks(k, { columns: keys, inner: headWidth, byColumn: channels, byInner: 1 }),

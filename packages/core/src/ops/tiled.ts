@@ -30,7 +30,7 @@ export function tiledProduct({
   ...own
 }: TiledProduct): Tensor {
   const graph = graphOf(given);
-  const body = bodyOf(graph.gpu, w.kernel)!;
+  const body = bodyOf(graph.gpu, w)!;
   // On the matrix units each number of a convolution is read by every tap: rounded once, not nine times.
   const x = op === 'conv2d' && body === 'tensor' ? cast(given, 'f16') : given;
   const columns = w.rows;

@@ -27,6 +27,7 @@ export function tensorTile(rows: number, columns: number, depth: 32 | 64, rowGro
     ROW_BLOCKS: rows / rowGroups / 16,
     COLUMN_BLOCKS: columns / columnGroups / 16,
     STEPS: depth / 16,
+    PARTS: rows * columns === 128 * 128 && subgroups === 4 ? 2 : 1,
     ...staging(rows, columns, depth, subgroups * 32),
   };
   return { rows, columns, depth, bytes: Math.max(panel, subgroups * strip) * 16, constants };

@@ -25,10 +25,14 @@ export interface Matrix {
 /** What multiplies: matrix units, or lanes. */
 export type Body = 'tensor' | 'lanes';
 
-/** What multiplies matrices of this kernel size on a device; undefined where products are not computed by tiles. */
-export function bodyOf({ matrixUnits, precision, tiles }: Gpu, kernel: number): Body | undefined {
-  // Convolutions on the matrix units round their input to halves.
-  if (matrixUnits !== 'none' && (precision === 'f16' || kernel === 1)) return 'tensor';
+/** What multiplies such matrices on a device; undefined where products are not computed by tiles. */
+export function bodyOf(
+  { matrixUnits, precision, tiles }: Pick<Gpu, 'matrixUnits' | 'precision' | 'tiles'>,
+  { kernel, packed }: Pick<Matrix, 'kernel' | 'packed'>,
+): Body | undefined {
+  // Matrix units multiply halves, and convolutions on them round their input to halves.
+  const canUseUnits = packed && (precision === 'f16' || kernel === 1);
+  if (matrixUnits !== 'none' && canUseUnits) return 'tensor';
   return tiles ? 'lanes' : undefined;
 }
 

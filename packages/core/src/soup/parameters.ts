@@ -125,9 +125,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   /** How a matrix lies on the device. */
   function layoutOf(key: string, channels: number, kernel = 1): Pick<Matrix, 'width' | 'packed'> {
     const isHalf = averageOf(blend, key).result === 'F16';
-    const body = bodyOf(gpu, kernel);
-    // Matrix units multiply halves.
-    const isTiled = body === 'lanes' || (body === 'tensor' && isHalf);
+    const isTiled = bodyOf(gpu, { kernel, packed: isHalf }) !== undefined;
     const width = channels % 4 !== 0 ? 1 : isTiled && channels % 32 === 0 ? 32 : 4;
     return { width, packed: width !== 1 && isHalf };
   }
