@@ -3,11 +3,11 @@
 //
 // x and w are staged in workgroup memory as halves, DEPTH of the inner dimension at once, while the next ones are on
 // their way into registers. Each subgroup of 32 lanes has ROW_BLOCKS x COLUMN_BLOCKS matrices of 16 x 16 sums, as f32: sums in
-// halves overflow. They are written out one by one (@unroll: packages/core/src/gpu/unroll.ts). The shape is that of NVIDIA's
+// halves overflow. They are written out one by one (@unroll, @block: packages/core/src/gpu/unroll.ts). The shape is that of NVIDIA's
 // shmem.comp (vk_cooperative_matrix_perf).
 //
-// PARTS: with 2 the last panel is multiplied by code of its own, since nothing is fetched meanwhile. Large tiles of four subgroups gain
-// (H200: 299 to 307 TFLOP/s at 4096 x 4096 x 4096), others have no use for more code; with 1 it is fetched once more.
+// HAS_OWN_END: the last panel is multiplied by code of its own, since nothing is fetched meanwhile. Large tiles of four subgroups gain
+// (H200: 299 to 304 TFLOP/s at 4096 x 4096 x 4096), others have no use for more code, and fetch it once more.
 //
 // GATED: a tile has eight columns of values and of gates in turn, so that every matrix has both.
 //
@@ -35,8 +35,8 @@ const STRIP_BLOCKS = min(COLUMN_BLOCKS, select(4u, 2u, THREADS > 128));
 const STRIP_PITCH = STRIP_BLOCKS * 4 + 1;
 const STRIP = 16 * STRIP_PITCH;
 
-// What of the inner dimension the first part leaves.
-const LAST = (PARTS - 1) * DEPTH;
+// What of the inner dimension the loop leaves.
+const LAST = select(0u, DEPTH, HAS_OWN_END);
 
 // Rows that all threads stage at once.
 const STAGED = THREADS / CHUNKS;
@@ -44,6 +44,36 @@ const STAGED = THREADS / CHUNKS;
 // Halves of x and of w; when all are used, sums. Memory of its own for those would take it from the caches (159 against 267
 // TFLOP/s). Elements have 16 bytes, to which matrices have to be aligned.
 var<workgroup> panel: array<vec4u, max(32 * PITCH, ROW_GROUPS * COLUMN_GROUPS * STRIP)>;
+
+// What has been fetched goes to the panel.
+@block stage {
+  @unroll for (var i = 0u; i < X_SLOTS; i++) {
+    if ((i + 1) * STAGED <= TILE_ROWS || staged + i * STAGED < TILE_ROWS) {
+      panel[x_at#i] = x_next#i;
+    }
+  }
+  @unroll for (var i = 0u; i < W_SLOTS; i++) {
+    if ((i + 1) * STAGED <= TILE_COLUMNS || staged + i * STAGED < TILE_COLUMNS) {
+      panel[w_at#i] = w_next#i;
+    }
+  }
+}
+
+// The panel's products are added to the sums.
+@block multiply {
+  @unroll for (var d = 0u; d < STEPS; d++) {
+    @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
+      let right_at#d#j = panel_at(TILE_ROWS + group_column + j * 16) + d * 2;
+      let right#d#j = subgroupMatrixLoad<Right, col_major>(&panel, right_at#d#j, PITCH);
+    }
+    @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
+      let left = subgroupMatrixLoad<Left, row_major>(&panel, panel_at(group_row + i * 16) + d * 2, PITCH);
+      @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
+        sum#i#j = subgroupMatrixMultiplyAccumulate(left, right#d#j, sum#i#j);
+      }
+    }
+  }
+}
 
 fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   let first_row = group.y * TILE_ROWS;
@@ -72,51 +102,25 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
     }
   }
 
-  var k = begin;
-  @unroll for (var part = 0u; part < PARTS; part++) {
-    loop {
-      if (part == 0 && k + LAST >= end) {
-        break;
-      }
-      @unroll for (var i = 0u; i < X_SLOTS; i++) {
-        if ((i + 1) * STAGED <= TILE_ROWS || staged + i * STAGED < TILE_ROWS) {
-          panel[x_at#i] = x_next#i;
-        }
-      }
-      @unroll for (var i = 0u; i < W_SLOTS; i++) {
-        if ((i + 1) * STAGED <= TILE_COLUMNS || staged + i * STAGED < TILE_COLUMNS) {
-          panel[w_at#i] = w_next#i;
-        }
-      }
-      workgroupBarrier();
-      if (part == 0) {
-        let next = select(min(k + DEPTH, end - DEPTH), k + DEPTH, PARTS == 2) + chunk;
-        let step = begin_step(next);
-        @unroll for (var i = 0u; i < X_SLOTS; i++) {
-          x_next#i = halves_of(x_chunk(row#i, step), next);
-        }
-        @unroll for (var i = 0u; i < W_SLOTS; i++) {
-          w_next#i = w[w_chunk(next, column#i)];
-        }
-      }
-      @unroll for (var d = 0u; d < STEPS; d++) {
-        @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
-          let right_at#d#j = panel_at(TILE_ROWS + group_column + j * 16) + d * 2;
-          let right#d#j = subgroupMatrixLoad<Right, col_major>(&panel, right_at#d#j, PITCH);
-        }
-        @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
-          let left = subgroupMatrixLoad<Left, row_major>(&panel, panel_at(group_row + i * 16) + d * 2, PITCH);
-          @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
-            sum#i#j = subgroupMatrixMultiplyAccumulate(left, right#d#j, sum#i#j);
-          }
-        }
-      }
-      workgroupBarrier();
-      if (part == 1) {
-        break;
-      }
-      k += DEPTH;
+  for (var k = begin; k + LAST < end; k += DEPTH) {
+    @stage;
+    workgroupBarrier();
+    let next = min(k + DEPTH, end - DEPTH) + chunk;
+    let step = begin_step(next);
+    @unroll for (var i = 0u; i < X_SLOTS; i++) {
+      x_next#i = halves_of(x_chunk(row#i, step), next);
     }
+    @unroll for (var i = 0u; i < W_SLOTS; i++) {
+      w_next#i = w[w_chunk(next, column#i)];
+    }
+    @multiply;
+    workgroupBarrier();
+  }
+  if (HAS_OWN_END) {
+    @stage;
+    workgroupBarrier();
+    @multiply;
+    workgroupBarrier();
   }
 
   // Matrices have no elements that could be named: strips of 16 rows go through workgroup memory.

@@ -220,7 +220,7 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
   test('what a tile stages fits the workgroup memory that every device has', () => {
     for (const { bytes, constants } of TILES.lanes.values()) {
       expect(bytes).toBeLessThanOrEqual(16384);
-      expect(constants.ROW_THREADS! * constants.COLUMN_THREADS!).toBeLessThanOrEqual(256);
+      expect(Number(constants.ROW_THREADS) * Number(constants.COLUMN_THREADS)).toBeLessThanOrEqual(256);
     }
   });
 });

@@ -6,12 +6,33 @@
  *
  * which becomes { sum_0 = ...; } { sum_1 = ...; } before WGSL sees it. The bound is a number or a constant of the variant.
  * A body that declares (`var sum#i: Sums;`) is written out without braces, so that its names outlive it.
+ *
+ * What stands in two places, and is no function since it has such names, is written once, outside of functions, and put where its
+ * name is:
+ *
+ *   @block multiply { ... }
+ *   fn main() { ... @multiply; ... }
  */
 import { ShaderError } from '../errors.js';
 
 const LOOP = /@unroll for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{/;
 
+const BLOCK = /@block (\w+) \{/;
+
 export function unroll(code: string, constants: Readonly<Record<string, number | boolean>>): string {
+  return writeOut(putBlocks(code), constants);
+}
+
+function putBlocks(code: string): string {
+  const found = BLOCK.exec(code);
+  if (!found) return code;
+  const start = found.index + found[0].length;
+  const end = closingBrace(code, start);
+  const body = code.slice(start, end);
+  return putBlocks(code.slice(0, found.index) + code.slice(end + 1).replaceAll(`@${found[1]};`, `{${body}}`));
+}
+
+function writeOut(code: string, constants: Readonly<Record<string, number | boolean>>): string {
   const found = LOOP.exec(code);
   if (!found) return code;
   const [head, name, bound] = found as unknown as [string, string, string];
@@ -25,7 +46,7 @@ export function unroll(code: string, constants: Readonly<Record<string, number |
     const text = body.replaceAll(`#${name}`, `_${i}`).replace(new RegExp(`\\b${name}\\b`, 'g'), `${i}u`);
     return declares ? text : `{${text}}`;
   });
-  return unroll(code.slice(0, found.index) + copies.join('\n') + code.slice(end + 1), constants);
+  return writeOut(code.slice(0, found.index) + copies.join('\n') + code.slice(end + 1), constants);
 }
 
 function closingBrace(code: string, from: number): number {

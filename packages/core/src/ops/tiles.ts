@@ -13,11 +13,17 @@ export interface Tile {
   /** Of workgroup memory. */
   readonly bytes: number;
   /** What the shader has to know of it. */
-  readonly constants: Readonly<Record<string, number>>;
+  readonly constants: Readonly<Record<string, number | boolean>>;
 }
 
-/** Of `rowGroups` x `columnGroups` subgroups. */
-export function tensorTile(rows: number, columns: number, depth: 32 | 64, rowGroups = 2, columnGroups = 2): Tile {
+/** Of so many subgroups along the rows and the columns. */
+export function tensorTile(
+  rows: number,
+  columns: number,
+  depth: 32 | 64,
+  [rowGroups, columnGroups]: readonly [number, number] = [2, 2],
+  { hasOwnEnd = false } = {},
+): Tile {
   const subgroups = rowGroups * columnGroups;
   const panel = 32 * (Math.ceil((rows + columns) / 32) * (depth / 8) + 1);
   const strip = 16 * (Math.min(columns / columnGroups / 16, subgroups > 4 ? 2 : 4) * 4 + 1);
@@ -27,7 +33,7 @@ export function tensorTile(rows: number, columns: number, depth: 32 | 64, rowGro
     ROW_BLOCKS: rows / rowGroups / 16,
     COLUMN_BLOCKS: columns / columnGroups / 16,
     STEPS: depth / 16,
-    PARTS: rows * columns === 128 * 128 && subgroups === 4 ? 2 : 1,
+    HAS_OWN_END: hasOwnEnd,
     ...staging(rows, columns, depth, subgroups * 32),
   };
   return { rows, columns, depth, bytes: Math.max(panel, subgroups * strip) * 16, constants };
@@ -49,14 +55,14 @@ function staging(rows: number, columns: number, depth: number, threads: number) 
 /** Large tiles reuse more of what they stage, small ones give everybody work; deep ones wait less often. */
 export const TILES: Readonly<Record<Body, ReadonlyMap<string, Tile>>> = {
   tensor: new Map([
-    ['128x128x32/2x2', tensorTile(128, 128, 32)],
+    ['128x128x32/2x2', tensorTile(128, 128, 32, [2, 2], { hasOwnEnd: true })],
     ['128x160x32/2x2', tensorTile(128, WIDEST_TILE, 32)],
-    ['256x160x32/4x2', tensorTile(256, WIDEST_TILE, 32, 4, 2)],
+    ['256x160x32/4x2', tensorTile(256, WIDEST_TILE, 32, [4, 2])],
     ['128x64x32/2x2', tensorTile(128, 64, 32)],
     ['64x64x32/2x2', tensorTile(64, 64, 32)],
-    ['128x128x64/2x4', tensorTile(128, 128, 64, 2, 4)],
+    ['128x128x64/2x4', tensorTile(128, 128, 64, [2, 4])],
     ['64x64x64/2x2', tensorTile(64, 64, 64)],
-    ['128x16x32/4x1', tensorTile(128, 16, 32, 4, 1)],
+    ['128x16x32/4x1', tensorTile(128, 16, 32, [4, 1])],
   ]),
   lanes: new Map([
     ['64x128x16', laneTile(64, 128)],
