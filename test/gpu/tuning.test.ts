@@ -14,7 +14,7 @@ import { diskFolder } from '../../packages/cli/src/files.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { matmul, plainTilings } from '../../packages/core/src/ops/matmul.ts';
 import { defaultTiling, tilingsBy } from '../../packages/core/src/ops/tiles.ts';
-import { searchTilings, type Trial } from '../../packages/core/src/tuning/search.ts';
+import { compareWhole, searchTilings, type Trial } from '../../packages/core/src/tuning/search.ts';
 import { PANTRY } from '../support/files.ts';
 import { matrix, random, runOp, testGpu } from '../support/gpu.ts';
 
@@ -103,6 +103,29 @@ test('what computes something else is not, however fast', async () => {
 
 test('noise is no gain', async () => {
   expect(await pretend((tiling) => (tiling ? 1.98 : 2)).search()).toEqual([]);
+});
+
+test('a whole run is timed with and without, in turns, and not while it is planned', async () => {
+  const before = () => undefined;
+  gpu.tuning = before;
+  const tuning = () => ({ tile: '16x64', splits: 1 });
+  const runs: string[] = [];
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+  let planned: Gpu['tuning'];
+  const run = async () => {
+    const tile = gpu.tuning?.(product(4, 4, 4))?.tile ?? 'own';
+    runs.push(tile);
+    // Runs become faster, and planning takes longest.
+    now += planned === gpu.tuning ? (tile === 'own' ? 40 : 10) - runs.length : 200;
+    planned = gpu.tuning;
+  };
+  const whole = await compareWhole(gpu, tuning, run, 2);
+  expect(runs).toEqual(['own', 'own', '16x64', '16x64', 'own', 'own', '16x64', '16x64']);
+  expect(whole).toEqual({ before: 34, after: 2 });
+  clock.mockRestore();
+  await expect(compareWhole(gpu, tuning, () => Promise.reject(new Error('lost')))).rejects.toThrow('lost');
+  expect(gpu.tuning).toBe(before);
 });
 
 test('a search can be stopped, and leaves the device as it was', async () => {

@@ -136,5 +136,5 @@ export type { LoadOptions } from './soup/parameters.js';
 export { SumOverflowError } from './soup/trouble.js';
 export { type TunedProduct, tuningFrom } from './tuning/search.js';
 export { productKernels } from './tuning/tilings.js';
-export { type TuneOptions, tuneModel } from './tuning/tune-model.js';
+export { type Tuned, type TuneOptions, tuneModel, WHOLE_STEPS } from './tuning/tune-model.js';
 export { version } from './version.js';

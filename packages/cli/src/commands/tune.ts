@@ -1,5 +1,5 @@
 /** `soup tune`: the fastest tiles for this GPU, found once and kept. */
-import { type Precision, productName, type TunedProduct, tuneModel, UsageError } from '@diffusion-soup/core';
+import { type Precision, productName, type Tuned, tuneModel, UsageError, WHOLE_STEPS } from '@diffusion-soup/core';
 import { type Command, Option } from 'commander';
 import { loadWithProgress } from '../drawing.js';
 import { type CommonFlags, parseSize, type Size, wholeNumber, withCommonFlags } from '../flags.js';
@@ -25,7 +25,8 @@ export function tuneCommand(program: Command, run: Run): void {
     .command('tune')
     .summary('find the fastest kernels for this GPU')
     .description(
-      'Draws with a model under every way to cut its matrix products into tiles, and keeps the fastest for each of them. ' +
+      'Draws with a model under every way to cut its matrix products into tiles, and keeps the fastest for each of them if ' +
+        'a picture is faster with all of them, too. ' +
         'Later commands on the same GPU and driver use what was found.',
     )
     .argument('[model...]', 'model folders, or names in the pantry')
@@ -81,24 +82,26 @@ async function tune(words: readonly string[], flags: TuneFlags, output: Output):
       onProgress: (done, total) => output.status(`tried ${done} of ${total} ways${left(done, total)}`),
     });
     const seconds = (performance.now() - begun) / 1000;
-    const entries = tuned.map(({ product, tiling }) => ({ ...product, ...tiling }));
+    const { products, whole, isFaster } = tuned;
+    const entries = isFaster ? products.map(({ product, tiling }) => ({ ...product, ...tiling })) : [];
     if (file === undefined)
       output.warn('there is no cache folder, so that nothing is kept: set HOME or XDG_CACHE_HOME');
-    else await addTuning(file, entries);
+    else if (isFaster) await addTuning(file, entries);
     output.endStatus(`tried everything in ${formatSeconds(seconds)}`);
     for (const line of report(tuned)) output.print(line);
-    output.result({ adapter, file: file ?? null, tuned, seconds, warnings: output.warnings });
+    const found = { tuned: products, whole: whole ?? null, kept: isFaster && file !== undefined };
+    output.result({ adapter, file: file ?? null, ...found, seconds, warnings: output.warnings });
   } finally {
     await model.destroy();
     await kitchen.close();
   }
 }
 
-function report(tuned: readonly TunedProduct[]): string[] {
-  if (tuned.length === 0) return ['nothing is faster than what the kernels choose themselves'];
-  const sum = (of: (one: TunedProduct) => number) => tuned.reduce((total, one) => total + of(one), 0);
-  const [before, after] = [sum((one) => one.before), sum((one) => one.after)];
-  const rows = [...tuned].sort((a, b) => b.before - b.after - (a.before - a.after));
+function report({ products, whole, isFaster }: Tuned): string[] {
+  if (!whole) return ['nothing is faster than what the kernels choose themselves'];
+  const picture = `a picture of ${WHOLE_STEPS} steps`;
+  const [before, after] = [whole.before.toFixed(1), whole.after.toFixed(1)];
+  const rows = [...products].sort((a, b) => b.before - b.after - (a.before - a.after));
   return [
     ...table(
       [
@@ -110,6 +113,8 @@ function report(tuned: readonly TunedProduct[]): string[] {
       ],
       'llrrr',
     ),
-    `${tuned.length} products, ${before.toFixed(1)} ms before and ${after.toFixed(1)} ms now`,
+    isFaster
+      ? `${products.length} products; ${picture} took ${before} ms and takes ${after} ms now`
+      : `${products.length} products are faster by themselves, but ${picture} takes ${after} ms with them and ${before} without: nothing is kept`,
   ];
 }

@@ -64,6 +64,37 @@ export async function searchTilings(gpu: Gpu, trial: Trial, options: SearchOptio
   }
 }
 
+/** Milliseconds of a whole run, by the kernels' own choice and by a tuning. */
+export interface Whole {
+  readonly before: number;
+  readonly after: number;
+}
+
+/**
+ * What a whole run takes, kernels following one another: what is faster by itself may not be faster there. The least of
+ * several runs, with and without taking turns; `gpu.tuning` is as before.
+ */
+export async function compareWhole(gpu: Gpu, tuning: Tuning, run: () => Promise<unknown>, rounds = 3): Promise<Whole> {
+  const own = gpu.tuning;
+  const timed = async (one: Tuning) => {
+    gpu.tuning = one;
+    await run(); // plans anew
+    const begun = performance.now();
+    await run();
+    return performance.now() - begun;
+  };
+  let [before, after] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  try {
+    for (let round = 0; round < rounds; round++) {
+      before = Math.min(before, await timed(() => undefined));
+      after = Math.min(after, await timed(tuning));
+    }
+  } finally {
+    gpu.tuning = own;
+  }
+  return { before, after };
+}
+
 /** What looks them up; other products keep their kernel's choice. */
 export function tuningFrom(tuned: Iterable<Pick<TunedProduct, 'product' | 'tiling'>>): Tuning {
   const table = new Map([...tuned].map(({ product, tiling }) => [productName(product), tiling]));

@@ -1,8 +1,16 @@
 /** A search for the fastest tiles of all products that a model's pictures take: its text encoder's, UNet's and VAE's. */
 import type { KernelTime } from '../gpu/clock.js';
+import type { Gpu } from '../gpu/gpu.js';
 import { generate } from '../pipeline/generate.js';
 import type { Model } from '../pipeline/model.js';
-import { type SearchOptions, searchTilings, type TunedProduct } from './search.js';
+import {
+  compareWhole,
+  type SearchOptions,
+  searchTilings,
+  type TunedProduct,
+  tuningFrom,
+  type Whole,
+} from './search.js';
 
 export interface TuneOptions extends SearchOptions {
   /** Pixels; by default what the model was trained on. */
@@ -12,29 +20,50 @@ export interface TuneOptions extends SearchOptions {
   readonly count?: number;
 }
 
-/** The products that another tiling makes faster, on the device that the model is on. Needs timestamp queries. */
-export async function tuneModel(model: Model, options: TuneOptions = {}): Promise<TunedProduct[]> {
+export interface Tuned {
+  /** The products that another tiling makes faster. */
+  readonly products: readonly TunedProduct[];
+  /** Of a picture of WHOLE_STEPS steps, without and with all of these; undefined where there are none. */
+  readonly whole?: Whole;
+  /** Whether they should be kept: the whole picture is faster, too. */
+  readonly isFaster: boolean;
+}
+
+export const WHOLE_STEPS = 8;
+
+/** Tries every tiling of a model's products on the device that the model is on. Needs timestamp queries. */
+export async function tuneModel(model: Model, options: TuneOptions = {}): Promise<Tuned> {
   const { gpu } = model;
-  const { onKernels } = gpu;
   const { width, height, count, signal } = options;
+  const draw = async (steps: number): Promise<Float32Array> => {
+    const values: number[] = [];
+    for await (const event of generate(model, { prompt: 'a cat', seed: 1, steps, width, height, count, signal })) {
+      if (event.type !== 'image') continue;
+      for (const x of event.latents) values.push(x);
+      for (const x of event.image.pixels) values.push(x / 255);
+    }
+    return Float32Array.from(values);
+  };
+  const products = await withKernelTimes(gpu, (take) =>
+    searchTilings(gpu, async () => ({ values: await draw(1), times: take() }), options),
+  );
+  if (products.length === 0) return { products, isFaster: false };
+  const whole = await compareWhole(gpu, tuningFrom(products), () => draw(WHOLE_STEPS));
+  return { products, whole, isFaster: whole.after < whole.before };
+}
+
+/** `take` gives the times of all kernels since it was called before. */
+async function withKernelTimes<T>(gpu: Gpu, use: (take: () => KernelTime[]) => Promise<T>): Promise<T> {
+  const { onKernels } = gpu;
   let times: KernelTime[] = [];
   gpu.onKernels = (_, kernels) => times.push(...kernels);
+  const take = () => {
+    const taken = times;
+    times = [];
+    return taken;
+  };
   try {
-    return await searchTilings(
-      gpu,
-      async () => {
-        times = [];
-        const values: number[] = [];
-        const request = { prompt: 'a cat', seed: 1, steps: 1, width, height, count, signal };
-        for await (const event of generate(model, request)) {
-          if (event.type !== 'image') continue;
-          for (const x of event.latents) values.push(x);
-          for (const x of event.image.pixels) values.push(x / 255);
-        }
-        return { values: Float32Array.from(values), times };
-      },
-      options,
-    );
+    return await use(take);
   } finally {
     gpu.onKernels = onKernels;
   }
