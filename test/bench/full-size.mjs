@@ -85,7 +85,7 @@ async function tune(gpu, make, inputs) {
   let plan;
   let planned = gpu;
   const all = new Map();
-  const tuned = await searchTilings(gpu, async () => {
+  const { products: tuned } = await searchTilings(gpu, async () => {
     if (planned !== gpu.tuning) {
       plan?.destroy();
       plan = await make();

@@ -31,11 +31,15 @@ export async function readTuning(file: string): Promise<Entry[]> {
   }
 }
 
-/** Beside what is known of other products. */
-export async function addTuning(file: string, entries: readonly Entry[]): Promise<Entry[]> {
-  const all = [
-    ...new Map([...(await readTuning(file)), ...entries].map((entry) => [productName(entry), entry])).values(),
-  ];
+/** In place of what was known of the products that were measured, and beside what is known of others. */
+export async function keepTuning(
+  file: string,
+  measured: readonly Product[],
+  entries: readonly Entry[],
+): Promise<Entry[]> {
+  const again = new Set(measured.map(productName));
+  const others = (await readTuning(file)).filter((entry) => !again.has(productName(entry)));
+  const all = [...others, ...entries];
   await mkdir(dirname(file), { recursive: true });
   await writeFileAtomic(file, `${JSON.stringify(all, undefined, 1)}\n`);
   return all;

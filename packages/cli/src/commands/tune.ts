@@ -10,7 +10,7 @@ import { formatSeconds, timeLeft } from '../progress.js';
 import { orderOf } from '../recipe-flags.js';
 import type { Run } from '../run.js';
 import { table } from '../table.js';
-import { addTuning, clearTuning, tuningFile } from '../tuning.js';
+import { clearTuning, keepTuning, tuningFile } from '../tuning.js';
 
 interface TuneFlags extends CommonFlags {
   readonly size?: Size;
@@ -82,11 +82,11 @@ async function tune(words: readonly string[], flags: TuneFlags, output: Output):
       onProgress: (done, total) => output.status(`tried ${done} of ${total} ways${left(done, total)}`),
     });
     const seconds = (performance.now() - begun) / 1000;
-    const { products, whole, isFaster } = tuned;
+    const { measured, products, whole, isFaster } = tuned;
     const entries = isFaster ? products.map(({ product, tiling }) => ({ ...product, ...tiling })) : [];
     if (file === undefined)
       output.warn('there is no cache folder, so that nothing is kept: set HOME or XDG_CACHE_HOME');
-    else if (isFaster) await addTuning(file, entries);
+    else await keepTuning(file, measured, entries);
     output.endStatus(`tried everything in ${formatSeconds(seconds)}`);
     for (const line of report(tuned)) output.print(line);
     const found = { tuned: products, whole: whole ?? null, kept: isFaster && file !== undefined };

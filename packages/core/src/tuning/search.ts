@@ -32,15 +32,22 @@ const TOLERANCE = 1e-2;
 /** What is faster by less is noise, and the kernel's own choice stands. */
 const GAIN = 0.97;
 
-/** The products that another tiling makes faster; `gpu.tuning` is as before. */
-export async function searchTilings(gpu: Gpu, trial: Trial, options: SearchOptions = {}): Promise<TunedProduct[]> {
+export interface Search {
+  /** All products of the network. */
+  readonly measured: readonly Product[];
+  /** Those of them that another tiling makes faster. */
+  readonly products: readonly TunedProduct[];
+}
+
+/** Tries every tiling; `gpu.tuning` is as before. */
+export async function searchTilings(gpu: Gpu, trial: Trial, options: SearchOptions = {}): Promise<Search> {
   const { runs = 3, signal, onProgress } = options;
   const { tuning } = gpu;
   try {
     const own = await fastest(gpu, trial, () => undefined, runs);
-    const products = new Map([...own.times].map(([name, { product }]) => [name, product]));
+    const measured = new Map([...own.times].map(([name, { product }]) => [name, product]));
     const tilings = new Map(
-      [...products.values()].flatMap((product) => tilingsOf(gpu, product).map((tiling) => [key(tiling), tiling])),
+      [...measured.values()].flatMap((product) => tilingsOf(gpu, product).map((tiling) => [key(tiling), tiling])),
     );
     const best = new Map<string, { tiling: Tiling; ms: number }>();
     let done = 0;
@@ -55,10 +62,11 @@ export async function searchTilings(gpu: Gpu, trial: Trial, options: SearchOptio
         }
       }
     }
-    return [...best].flatMap(([name, { tiling, ms }]) => {
+    const products = [...best].flatMap(([name, { tiling, ms }]) => {
       const before = own.times.get(name)!.ms;
-      return ms < GAIN * before ? [{ product: products.get(name)!, tiling, before, after: ms }] : [];
+      return ms < GAIN * before ? [{ product: measured.get(name)!, tiling, before, after: ms }] : [];
     });
+    return { measured: [...measured.values()], products };
   } finally {
     gpu.tuning = tuning;
   }

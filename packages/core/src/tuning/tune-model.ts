@@ -3,14 +3,7 @@ import type { KernelTime } from '../gpu/clock.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { generate } from '../pipeline/generate.js';
 import type { Model } from '../pipeline/model.js';
-import {
-  compareWhole,
-  type SearchOptions,
-  searchTilings,
-  type TunedProduct,
-  tuningFrom,
-  type Whole,
-} from './search.js';
+import { compareWhole, type Search, type SearchOptions, searchTilings, tuningFrom, type Whole } from './search.js';
 
 export interface TuneOptions extends SearchOptions {
   /** Pixels; by default what the model was trained on. */
@@ -20,9 +13,7 @@ export interface TuneOptions extends SearchOptions {
   readonly count?: number;
 }
 
-export interface Tuned {
-  /** The products that another tiling makes faster. */
-  readonly products: readonly TunedProduct[];
+export interface Tuned extends Search {
   /** Of a picture of WHOLE_STEPS steps, without and with all of these; undefined where there are none. */
   readonly whole?: Whole;
   /** Whether they should be kept: the whole picture is faster, too. */
@@ -44,12 +35,12 @@ export async function tuneModel(model: Model, options: TuneOptions = {}): Promis
     }
     return Float32Array.from(values);
   };
-  const products = await withKernelTimes(gpu, (take) =>
+  const search = await withKernelTimes(gpu, (take) =>
     searchTilings(gpu, async () => ({ values: await draw(1), times: take() }), options),
   );
-  if (products.length === 0) return { products, isFaster: false };
-  const whole = await compareWhole(gpu, tuningFrom(products), () => draw(WHOLE_STEPS));
-  return { products, whole, isFaster: whole.after < whole.before };
+  if (search.products.length === 0) return { ...search, isFaster: false };
+  const whole = await compareWhole(gpu, tuningFrom(search.products), () => draw(WHOLE_STEPS));
+  return { ...search, whole, isFaster: whole.after < whole.before };
 }
 
 /** `take` gives the times of all kernels since it was called before. */
