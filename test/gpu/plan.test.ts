@@ -63,6 +63,30 @@ test('what depends on a steady input alone comes first, and is computed again wh
   plan.destroy();
 });
 
+test('then what depends on one input alone, side by side, and the numbers stay what they are', async () => {
+  const weight = weights();
+  const recording = record(gpu, { ...shapes, time: [5, 8] }, ({ x, text, time }) => {
+    const both = add(matmul(x!, weight), matmul(text!, weight)); // the text's product adds that of x
+    return { y: add(both, matmul(silu(matmul(time!, weight)), weight)) };
+  });
+  const read = recording.graph.nodes.map(({ inputs }) =>
+    ['x', 'text', 'time'].filter((name) => inputs.x?.storage === recording.inputs[name]!.storage).join(),
+  );
+  expect(read).toEqual(['x', 'time', 'text', '']);
+  const plan = createPlan(gpu, recording, 'test');
+  const [x, text, time] = [3, 4, 5].map((seed) => random([5, 8], seed).data) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  const product = (a: ArrayLike<number>) => reference.matmul(a, w.data, 5, 8, 8);
+  const ofTime = product(product(time).map((v) => v / (1 + Math.exp(-v))));
+  const ofText = product(text);
+  const y = product(x).map((v, i) => v + ofText[i]! + ofTime[i]!);
+  expect(relativeL2((await plan.run({ x, text, time })).y!, y)).toBeLessThan(1e-5);
+  plan.destroy();
+});
+
 test('what is submitted from the device is the same, one after the other, without waiting', async () => {
   const weight = weights();
   const forward = ({ x, text }: Record<string, Tensor>) => ({

@@ -57,10 +57,11 @@ export function record(
   );
   graph.taps.clear(); // they are outputs now
   fuse(graph, Object.values(outputs));
-  const of = (...names: string[]) => dependentOn(graph, new Set(names.map((name) => inputs[name]!.storage)));
-  const first = of(...steady);
+  const reading = (names: readonly string[]) => dependentOn(graph, new Set(names.map((name) => inputs[name]!.storage)));
+  const first = reading(steady);
+  // Kernels that follow one another and need nothing of each other do not wait: the projections of the time embedding.
   const others = Object.keys(inputs).filter((name) => !steady.includes(name));
-  const early = new Set([...first, ...others.flatMap((name) => [...of(name)])]);
+  const early = new Set([...first, ...others.flatMap((name) => [...reading([name])])]);
   const rest = graph.nodes.filter((node) => !early.has(node));
   graph.nodes.splice(0, graph.nodes.length, ...early, ...rest);
   return { graph, inputs, outputs, steady: { inputs: steady, nodes: first.size } };
