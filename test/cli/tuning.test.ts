@@ -1,6 +1,7 @@
 /** What `soup tune` found is kept for the adapter, its driver and these kernels, and used by whoever opens it. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { report } from '../../packages/cli/src/commands/tune.ts';
 import {
   clearTuning,
   type Entry,
@@ -57,4 +58,22 @@ test('the command says what it wants', async () => {
   expect(await soup(['tune', '--clear', 'base'])).toMatchObject({ code: 2 });
   const { code, stdout } = await soup(['tune', '--clear', '--json'], { env: { XDG_CACHE_HOME: home.path } });
   expect([code, JSON.parse(stdout).cleared]).toEqual([0, expect.stringContaining(home.path)]);
+});
+
+test('people are told what is faster, and whether all of it is together', () => {
+  const one = { product: entry(64, ''), tiling: { tile: '8x256', splits: 1 }, before: 1.936, after: 1.036 };
+  const found = { measured: [one.product], products: [one] };
+  const lines = (before: number, after: number) =>
+    report({ ...found, whole: { before, after }, isFaster: after < before });
+  expect(lines(408.5, 362.4)).toEqual([
+    expect.stringMatching(/^product +tile +splits +ms before +after$/),
+    expect.stringMatching(/^matmul 64 x 8 x 16 +8x256 +1 +1\.936 +1\.036$/),
+    '1 product faster; a picture of 8 steps took 408.5 ms and takes 362.4 ms now',
+  ]);
+  expect(lines(362.4, 408.5).at(-1)).toBe(
+    '1 product faster alone, but a picture of 8 steps takes 408.5 ms with them and 362.4 without: nothing is kept',
+  );
+  expect(report({ measured: [one.product], products: [], isFaster: false })).toEqual([
+    'nothing is faster than what the kernels choose themselves',
+  ]);
 });

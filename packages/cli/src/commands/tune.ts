@@ -97,10 +97,12 @@ async function tune(words: readonly string[], flags: TuneFlags, output: Output):
   }
 }
 
-function report({ products, whole, isFaster }: Tuned): string[] {
+/** What was found, for people. */
+export function report({ products, whole, isFaster }: Tuned): string[] {
   if (!whole) return ['nothing is faster than what the kernels choose themselves'];
   const picture = `a picture of ${WHOLE_STEPS} steps`;
   const [before, after] = [whole.before.toFixed(1), whole.after.toFixed(1)];
+  const count = products.length === 1 ? '1 product' : `${products.length} products`;
   const rows = [...products].sort((a, b) => b.before - b.after - (a.before - a.after));
   return [
     ...table(
@@ -114,7 +116,7 @@ function report({ products, whole, isFaster }: Tuned): string[] {
       'llrrr',
     ),
     isFaster
-      ? `${products.length} products; ${picture} took ${before} ms and takes ${after} ms now`
-      : `${products.length} products are faster by themselves, but ${picture} takes ${after} ms with them and ${before} without: nothing is kept`,
+      ? `${count} faster; ${picture} took ${before} ms and takes ${after} ms now`
+      : `${count} faster alone, but ${picture} takes ${after} ms with them and ${before} without: nothing is kept`,
   ];
 }
