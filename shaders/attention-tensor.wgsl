@@ -65,9 +65,6 @@ fn main(
   @builtin(subgroup_id) subgroup: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  if (thread == 0) {
-    atomicStore(&has_grown, 0u);
-  }
   let row_chunks = params.heads * HEAD_CHUNKS;
   let head_at = group.y * HEAD_CHUNKS;
   let q_start = group.z * params.queries;

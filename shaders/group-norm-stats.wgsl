@@ -8,7 +8,8 @@
 // One workgroup per (slice, GROUPS neighbouring groups, image). With several groups its threads lie along the channels of all
 // of them, so that memory is read as it lies, and WORKGROUP is a multiple of those vectors. With one, a thread has a vector of
 // its channels in every so many pixels, or several of them where a pixel has more than there are threads. Where SUBGROUP is
-// above 1 the workgroup is one subgroup with one group, and its lanes' sums are added without a barrier.
+// above 1 the workgroup is one subgroup with one group.
+// Uses workgroup-sum.wgsl.
 
 struct Params {
   pixels: u32,
@@ -20,7 +21,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<XVec>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
 
-var<workgroup> partial: array<vec2f, WORKGROUP>;
+const ACROSS = WORKGROUP;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -66,21 +67,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     return;
   }
   let at = (group.z * params.groups + group.y) * SLICES + group.x;
-  if (SUBGROUP > 1) {
-    let total = sum_of_lanes(sums);
-    if (lane == 0) {
-      y[at] = total;
-    }
-    return;
-  }
-  partial[lane] = sums;
-  for (var half = WORKGROUP / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
-    }
-  }
+  let total = sum_across(sums, lane);
   if (lane == 0) {
-    y[at] = partial[0];
+    y[at] = total;
   }
 }

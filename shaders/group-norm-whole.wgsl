@@ -6,9 +6,9 @@
 //
 // One workgroup per (group, image). A thread has one vector of the group's channels in every so many pixels. It holds the
 // first HELD of them in registers, by loads that do not wait for one another; what is left it reads twice. Sums are those of
-// group-norm-stats.wgsl: of distances from the group's first value. Where SUBGROUP is above 1, lanes add theirs up without a barrier,
-// and there are no more subgroups than a subgroup has lanes.
+// group-norm-stats.wgsl: of distances from the group's first value.
 // Uses border.wgsl.
+// Uses workgroup-sum.wgsl.
 
 struct Params {
   pixels: u32,
@@ -25,7 +25,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> beta: array<BetaVec>;
 @group(0) @binding(4) var<storage, read_write> y: array<YVec>;
 
-var<workgroup> partial: array<vec2f, WORKGROUP>;
+const ACROSS = WORKGROUP;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -54,7 +54,7 @@ fn main(
   for (var pixel = first + HELD * stride; pixel < params.pixels; pixel += stride) {
     sums += sums_of(Vec(x[own + pixel * row]) - Vec(pivot));
   }
-  let total = workgroup_sum(sums, lane) / f32(params.pixels * width * WIDTH);
+  let total = sum_across(sums, lane) / f32(params.pixels * width * WIDTH);
   let mean = pivot + total.x;
   let rstd = inverseSqrt(max(total.y - total.x * total.x, 0.0) + params.eps);
   let scale = rstd * own_gamma;
@@ -77,25 +77,4 @@ fn main(
 
 fn sums_of(distance: Vec) -> vec2f {
   return vec2f(inner(distance, Vec(1)), inner(distance, distance));
-}
-
-// The sum over the workgroup, for every thread.
-fn workgroup_sum(sums: vec2f, lane: u32) -> vec2f {
-  if (SUBGROUP > 1) {
-    let of_subgroup = sum_of_lanes(sums);
-    if (lane % SUBGROUP == 0) {
-      partial[lane / SUBGROUP] = of_subgroup;
-    }
-    workgroupBarrier();
-    let one = lane % SUBGROUP;
-    return sum_of_lanes(select(vec2f(0), partial[min(one, WORKGROUP - 1)], one < WORKGROUP / SUBGROUP));
-  }
-  partial[lane] = sums;
-  for (var half = WORKGROUP / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
-    }
-  }
-  return workgroupUniformLoad(&partial[0]);
 }

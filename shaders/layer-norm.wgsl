@@ -5,7 +5,8 @@
 //
 // One workgroup per ROWS rows, with the same number of threads each. A thread keeps its HELD vectors of the row in registers: x is
 // read once, by loads that do not wait for one another. Mean first, then the squared distances from it. Where SUBGROUP is above 1 a
-// row's threads are one subgroup, and its lanes' sums are added without a barrier; elsewhere there is one row.
+// row's threads are one subgroup; elsewhere there is one row.
+// Uses workgroup-sum.wgsl.
 
 struct Params {
   rows: u32,
@@ -20,7 +21,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<YVec>;
 
 const ACROSS = WORKGROUP / ROWS;
-var<workgroup> partial: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -35,34 +35,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let held#i = Vec(x[start + min(at#i, vectors - 1)]);
     sum += select(0.0, inner(held#i, Vec(1)), at#i < vectors);
   }
-  let mean = workgroup_sum(sum, lane) / f32(params.channels);
+  let mean = sum_across(vec2f(sum, 0), lane).x / f32(params.channels);
 
   var squares = 0.0;
   @unroll for (var i = 0u; i < HELD; i++) {
     let distance#i = held#i - Vec(mean);
     squares += select(0.0, inner(distance#i, distance#i), at#i < vectors);
   }
-  let rstd = inverseSqrt(workgroup_sum(squares, lane) / f32(params.channels) + params.eps);
+  let rstd = inverseSqrt(sum_across(vec2f(squares, 0), lane).x / f32(params.channels) + params.eps);
 
   @unroll for (var i = 0u; i < HELD; i++) {
     if (row < params.rows && at#i < vectors) {
       y[start + at#i] = to_y_vec(distance#i * rstd * Vec(gamma[at#i]) + Vec(beta[at#i]));
     }
   }
-}
-
-// The sum over the workgroup, for every thread. Begins with a barrier, so that it may be called twice.
-fn workgroup_sum(value: f32, lane: u32) -> f32 {
-  if (SUBGROUP > 1) {
-    return sum_of_lanes(vec2f(value, 0)).x;
-  }
-  workgroupBarrier();
-  partial[lane] = value;
-  for (var half = WORKGROUP / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
-    }
-  }
-  return workgroupUniformLoad(&partial[0]);
 }

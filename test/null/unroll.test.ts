@@ -26,5 +26,5 @@ test('a bound that nobody knows is refused', () => {
 test('a block is put where its name is, and loops in it are written out there', () => {
   const code = '@block add { @unroll for (var i = 0u; i < N; i++) { s#i += 1; } } fn main() { @add; b(); @add; }';
   const added = '{ { s_0 += 1; } { s_1 += 1; } }';
-  expect(plain(unroll(code, { N: 2 })).replace(/\s+/g, ' ')).toBe(`fn main() { ${added} b(); ${added} }`);
+  expect(plain(unroll(code, { N: 2 }))).toBe(`fn main() { ${added} b(); ${added} }`);
 });

@@ -32,17 +32,12 @@ export async function readTuning(file: string): Promise<Entry[]> {
 }
 
 /** In place of what was known of the products that were measured, and beside what is known of others. */
-export async function keepTuning(
-  file: string,
-  measured: readonly Product[],
-  entries: readonly Entry[],
-): Promise<Entry[]> {
+export async function keepTuning(file: string, measured: readonly Product[], entries: readonly Entry[]): Promise<void> {
   const again = new Set(measured.map(productName));
   const others = (await readTuning(file)).filter((entry) => !again.has(productName(entry)));
   const all = [...others, ...entries];
   await mkdir(dirname(file), { recursive: true });
   await writeFileAtomic(file, `${JSON.stringify(all, undefined, 1)}\n`);
-  return all;
 }
 
 export const clearTuning = (file: string): Promise<void> => rm(file, { force: true });

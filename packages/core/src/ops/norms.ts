@@ -9,7 +9,7 @@ import type { Variant } from '../gpu/kernel.js';
 const VALUES_PER_SLICE = 4096;
 const MAX_SLICES = 64;
 const WORKGROUP = 64;
-/** Threads that normalise together, and add up their groups' slices first. */
+/** Threads that normalise together, and add up their groups' slices first; every device has workgroups of so many. */
 const END_WORKGROUP = { card: 256, processor: WORKGROUP };
 const STATS_WORKGROUP = 512;
 /** Bytes of a pixel that a graphics card reads no slower than less: so many groups are summed up side by side. */
@@ -65,8 +65,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   const each = 2 ** Math.round(Math.log2((vectors * pixels * images) / THREADS[kind]));
   const PIXELS = Math.min(MOST_PIXELS, Math.max(FEWEST_PIXELS[kind], each));
   const HELD = Math.min(PIXELS, heldPixels(graph.gpu));
-  const most = graph.gpu.device.limits.maxComputeInvocationsPerWorkgroup;
-  const workgroup = Math.min(END_WORKGROUP[kind], most);
+  const workgroup = END_WORKGROUP[kind];
   return call(graph, {
     kernel: 'group-norm',
     inputs: { x, stats, gamma, beta },

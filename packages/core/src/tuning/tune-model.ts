@@ -26,9 +26,10 @@ export const WHOLE_STEPS = 8;
 export async function tuneModel(model: Model, options: TuneOptions = {}): Promise<Tuned> {
   const { gpu } = model;
   const { width, height, count, signal } = options;
-  const draw = async (steps: number): Promise<Float32Array> => {
+  const draw = (steps: number) => generate(model, { prompt: 'a cat', seed: 1, steps, width, height, count, signal });
+  const valuesOf = async (events: ReturnType<typeof draw>): Promise<Float32Array> => {
     const values: number[] = [];
-    for await (const event of generate(model, { prompt: 'a cat', seed: 1, steps, width, height, count, signal })) {
+    for await (const event of events) {
       if (event.type !== 'image') continue;
       for (const x of event.latents) values.push(x);
       for (const x of event.image.pixels) values.push(x / 255);
@@ -36,10 +37,12 @@ export async function tuneModel(model: Model, options: TuneOptions = {}): Promis
     return Float32Array.from(values);
   };
   const search = await withKernelTimes(gpu, (take) =>
-    searchTilings(gpu, async () => ({ values: await draw(1), times: take() }), options),
+    searchTilings(gpu, async () => ({ values: await valuesOf(draw(1)), times: take() }), options),
   );
   if (search.products.length === 0) return { ...search, isFaster: false };
-  const whole = await compareWhole(gpu, tuningFrom(search.products), () => draw(WHOLE_STEPS));
+  const whole = await compareWhole(gpu, tuningFrom(search.products), async () => {
+    for await (const _ of draw(WHOLE_STEPS)); // to the end
+  });
   return { ...search, whole, isFaster: whole.after < whole.before };
 }
 
