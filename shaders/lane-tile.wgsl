@@ -36,7 +36,7 @@ fn tile(group: vec3u, thread: u32) {
 
   let first_step = begin_step(begin + chunk * 8);
   @unroll for (var i = 0u; i < X_SLOTS; i++) {
-    let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1));
+    let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1), group.z);
     let x_at#i = chunk * 2 * TILE_ROWS + staged + i * STAGED;
     var x_next#i = x_chunk(row#i, first_step);
   }
@@ -87,6 +87,7 @@ fn tile(group: vec3u, thread: u32) {
     workgroupBarrier();
   }
 
+  let results_at = begin_results(group.z);
   @unroll for (var i = 0u; i < 8; i++) {
     let row = first_row + my_row + i * ROW_THREADS;
     let column = first_column + my_column * 4;
@@ -94,8 +95,8 @@ fn tile(group: vec3u, thread: u32) {
       if (GATED) {
         store_gates(near#i, far#i, row, column);
       } else {
-        store_sums(near#i, row, column, group.z);
-        store_sums(far#i, row, column + HALF, group.z);
+        store_sums(near#i, row, column, results_at);
+        store_sums(far#i, row, column + HALF, results_at);
       }
     }
   }
@@ -106,10 +107,10 @@ fn quad_of(a: u32, b: u32, c: u32, d: u32, first: u32) -> mat4x4f {
   return transpose(mat4x4f(panel[a + first], panel[b + first], panel[c + first], panel[d + first]));
 }
 
-fn store_sums(sums: vec4f, row: u32, column: u32, split: u32) {
+fn store_sums(sums: vec4f, row: u32, column: u32, results_at: u32) {
   for (var c = 0u; c < 4; c += WIDTH) {
     if (column + c < results()) {
-      store(take(sums, c), row, column + c, split);
+      store(take(sums, c), row, column + c, results_at);
     }
   }
 }

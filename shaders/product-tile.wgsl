@@ -2,15 +2,18 @@
 // (lane-tile.wgsl): what is bound, where weights lie, and where results go. How x is fetched is a part of its own:
 // rows-of-x.wgsl or windows-of-x.wgsl, which have
 //   params                        with rows, columns, inner, split, rows_per_image and part_...
-//   begin_row(row) -> at          for each row of x that a thread fetches: all that x_chunk needs to know of it
+//   begin_row(row, part) -> at    for each row of x that a thread fetches: all that x_chunk needs to know of it
 //   begin_step(k) -> step         the same of an inner index
 //   x_chunk(at, step) -> XEight   eight numbers of that row, from that inner index on
+//   begin_results(part) -> at     the row of y that the first row's sums are
+//   y_row(row, at) -> row         the same of other rows
+// A part is what one workgroup along z sums up: `split` of the inner dimension.
 //
 //   w        (inner / 32, columns, 32); behind them memory for whole tiles, with anything in it
 //   bias     (columns)
 //   shift    (images, columns)         one row per image, the image being row / rows_per_image
 //   residual (rows, columns)
-//   y        (splits, rows, columns)   split z has the sum over its part of the inner dimension
+//   y        (splits, rows, columns)   each split has the sum over its part of the inner dimension
 //
 // Tiles go over the edges of x and w; what lies there is not stored. x and w are bound as read_write though nobody writes
 // them: what cannot change is fetched as late as possible by NVIDIA's compiler, and then everybody waits (204 against 249
@@ -45,15 +48,15 @@ fn results() -> u32 {
   return select(params.columns, params.columns / 2, GATED);
 }
 
-fn index_of(split: u32, row: u32, column: u32) -> u32 {
+fn index_of(results_at: u32, row: u32, column: u32) -> u32 {
   if (JOINT) {
     return column / params.part_columns * params.part_pitch + row * params.part_columns + column % params.part_columns;
   }
-  return (split * params.rows + row) * results() + column;
+  return y_row(row, results_at) * results() + column;
 }
 
-fn store(sum: Vec, row: u32, column: u32, split: u32) {
-  let at = index_of(split, row, column) / WIDTH;
+fn store(sum: Vec, row: u32, column: u32, results_at: u32) {
+  let at = index_of(results_at, row, column) / WIDTH;
   y[at] = to_y_vec(finish(sum, column, row, at));
 }
 

@@ -14,13 +14,21 @@ struct Params {
   part_pitch: u32,
 }
 
-fn begin_row(row: u32) -> u32 {
+fn begin_row(row: u32, part: u32) -> u32 {
   return row * w_inner() / 8;
 }
 
 // How far into a row of x an inner index is.
 fn begin_step(k: u32) -> u32 {
   return select(k, k % w_inner(), IN_TWO) / 8;
+}
+
+fn begin_results(part: u32) -> u32 {
+  return part * params.rows;
+}
+
+fn y_row(row: u32, results_at: u32) -> u32 {
+  return results_at + row;
 }
 
 fn x_chunk(row_at: u32, step: u32) -> XEight {

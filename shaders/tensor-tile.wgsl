@@ -87,7 +87,7 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
 
   let first_step = begin_step(begin + chunk);
   @unroll for (var i = 0u; i < X_SLOTS; i++) {
-    let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1));
+    let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1), group.z);
     let x_at#i = panel_at(staged + i * STAGED) + thread % CHUNKS;
     var x_next#i = halves_of(x_chunk(row#i, first_step), begin + chunk);
   }
@@ -125,6 +125,7 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
 
   // Matrices have no elements that could be named: strips of 16 rows go through workgroup memory.
   let strip = subgroup * STRIP;
+  let results_at = begin_results(group.z);
   @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
       subgroupMatrixStore<row_major>(&panel, strip + j % STRIP_BLOCKS * 4, sum#i#j, STRIP_PITCH);
@@ -132,7 +133,7 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
         let row = first_row + group_row + i * 16;
         let column = first_column + (group_column / 16 + j - j % STRIP_BLOCKS) * RESULTS;
         workgroupBarrier();
-        store_strip(strip, lane, (j % STRIP_BLOCKS + 1) * RESULTS / WIDTH, row, column, group.z);
+        store_strip(strip, lane, (j % STRIP_BLOCKS + 1) * RESULTS / WIDTH, row, column, results_at);
         workgroupBarrier();
       }
     }
@@ -140,7 +141,7 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
 }
 
 // 16 rows of `vectors` of sums to y, from (first_row, first_column) on.
-fn store_strip(strip: u32, lane: u32, vectors: u32, first_row: u32, first_column: u32, split: u32) {
+fn store_strip(strip: u32, lane: u32, vectors: u32, first_row: u32, first_column: u32, results_at: u32) {
   for (var at = lane; at < 16 * vectors; at += 32) {
     let strip_row = at / vectors;
     let strip_column = at % vectors * WIDTH;
@@ -151,7 +152,7 @@ fn store_strip(strip: u32, lane: u32, vectors: u32, first_row: u32, first_column
         let sum_at = strip_column / 8 * 16 + strip_column % 8;
         store_gated(sum_of(strip, strip_row, sum_at), sum_of(strip, strip_row, sum_at + 8), row, column);
       } else {
-        store(sum_of(strip, strip_row, strip_column), row, column, split);
+        store(sum_of(strip, strip_row, strip_column), row, column, results_at);
       }
     }
   }

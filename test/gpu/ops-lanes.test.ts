@@ -122,7 +122,10 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     [1, 17, 19, 64, 5, 3, 2, undefined, '64x64x16', 2, true],
     [1, 9, 8, 32, 70, 5, 1, undefined, '64x128x16', 1, true],
     [2, 5, 6, 96, 130, 3, 1, [10, 12], '128x128x16', 1, false],
+    [3, 7, 5, 96, 7, 3, 1, [14, 10], '64x64x16', 4, true],
+    [1, 1, 1, 32, 4, 3, 1, [2, 2], '64x64x16', 1, false],
     [1, 7, 5, 32, 4, 3, 1, [9, 11], '64x64x16', 1, true],
+    [1, 7, 5, 32, 4, 3, 1, [14, 11], '64x64x16', 1, true],
   ] as const)(
     'conv2d of %i images %i x %i, %i -> %i, kernel %i, stride %i, scaled to %j, in %s, %i, halves: %s',
     async (images, height, width, channels, outChannels, kernel, stride, upsampleTo, tile, splits, packed) => {

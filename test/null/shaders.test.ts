@@ -98,10 +98,11 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   );
   const windowsOf = (variants: readonly Variant[]): Variant[] =>
     variants.flatMap((one) =>
-      [true, false].map((UPSAMPLE) => ({
-        ...one,
-        constants: { ...one.constants, IN_TWO: false, KERNEL: 3, UPSAMPLE, BORDER: UPSAMPLE ? 0 : 1 },
-      })),
+      [
+        { KERNEL: 3, UPSAMPLE: true, BORDER: 0, PHASES: 1 },
+        { KERNEL: 3, UPSAMPLE: false, BORDER: 1, PHASES: 1 },
+        { KERNEL: 2, UPSAMPLE: false, BORDER: 0, PHASES: 4 },
+      ].map((window) => ({ ...one, constants: { ...one.constants, IN_TWO: false, ...window } })),
     );
   const onLanes = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
@@ -175,6 +176,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       weights: 'pairs' as const,
       constants: { ACTIVATION: 1 },
     })),
+    'fold-taps': (['pairs', 'numbers'] as const).map((weights) => ({ types: { y: elem }, weights })),
     geglu: [{ types: { x: elem, y: elem } }],
     gram: [
       [false, false],
@@ -253,7 +255,7 @@ describe('as large as on a graphics card', () => {
     for (const GATED of [false, true]) await check('matmul-tensor', { types, constants: { ...constants, GATED } });
     await check('conv2d-tensor', {
       types,
-      constants: { ...constants, GATED: false, KERNEL: 3, UPSAMPLE: true, BORDER: 0 },
+      constants: { ...constants, GATED: false, KERNEL: 3, UPSAMPLE: true, BORDER: 0, PHASES: 1 },
     });
   });
 });

@@ -27,7 +27,7 @@ export interface Recording {
   readonly graph: Graph;
   readonly inputs: Readonly<Record<string, Tensor>>;
   readonly outputs: Readonly<Record<string, Tensor>>;
-  /** Names of inputs that seldom change, and how many nodes, the first ones, depend on nothing else. */
+  /** Names of inputs that seldom change, and how many nodes, the first ones, depend on nothing but those and weights. */
   readonly steady: { readonly inputs: readonly string[]; readonly nodes: number };
 }
 
@@ -73,7 +73,7 @@ function dependentOn(graph: Graph, inputs: ReadonlySet<Storage>): Set<Node> {
   for (const node of graph.nodes) {
     const read = Object.values(node.inputs).flatMap((x) => (x?.storage.graph ? [x.storage] : []));
     const isSteady = (storage: Storage) => (storage.producer ? found.has(storage.producer) : inputs.has(storage));
-    if (read.length > 0 && read.every(isSteady)) found.add(node);
+    if (read.every(isSteady)) found.add(node);
   }
   return found;
 }

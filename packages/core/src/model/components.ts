@@ -229,7 +229,10 @@ export function createVae(gpu: Gpu, config: VaeConfig, blend: Blend) {
     get bytes() {
       return parameters.bytes;
     },
-    load: parameters.load,
+    async load(from: Blend, options?: LoadOptions) {
+      plans.forget();
+      await parameters.load(from, options);
+    },
     /** Picture (N, H, W, inChannels) in [-1, 1] -> mean and log-variance of the latents, (N, C, h, w) each, unscaled. */
     async encode({ images, height, width }: Sample, image: Float32Array, { wantsTap }: TapOptions = {}) {
       const shape = [images, height, width, config.inChannels];

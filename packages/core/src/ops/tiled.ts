@@ -13,6 +13,8 @@ export interface TiledProduct extends MatrixProduct {
   /** Results that the columns are of, as many each; y then has one after the other, so many elements apart. */
   readonly parts?: { readonly count: number; readonly pitch: number };
   readonly wantsBorder?: boolean;
+  /** Convolutions that the inner dimension of w has one after the other, for different rows of y (windows-of-x.wgsl). */
+  readonly phases?: number;
   readonly params?: Readonly<Record<string, number>>;
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
@@ -27,6 +29,7 @@ export function tiledProduct({
   type,
   rowsPerImage,
   parts,
+  phases = 1,
   ...own
 }: TiledProduct): Tensor {
   const graph = graphOf(given);
@@ -39,7 +42,7 @@ export function tiledProduct({
   const kernel = `${op}-${body}` as const;
   // Where activations are f32, what halves cannot hold is multiplied as well.
   const isInTwo = body === 'tensor' && graph.gpu.precision === 'f32';
-  const inner = isInTwo ? w.inner * 2 : w.inner;
+  const inner = (isInTwo ? w.inner * 2 : w.inner) / phases;
   const product: Product = { kernel, rows, columns, inner };
   const mostSplits = parts ? 1 : Number.POSITIVE_INFINITY; // sum-splits.wgsl makes one result
   const tuned = graph.gpu.tuning?.(product);
@@ -47,7 +50,7 @@ export function tiledProduct({
   const tiling = isTuned ? tuned : defaultTiling(product, mostBytes, mostSplits);
   const tile = TILES[body].get(tiling.tile)!;
   const steps = inner / tile.depth;
-  const split = Math.ceil(steps / tiling.splits) * tile.depth;
+  const split = stepsOfSplit(steps, tiling.splits, phases > 1) * tile.depth;
   const splits = Math.ceil(inner / split);
   const widthOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
   const width = widthOf(columns);
@@ -70,21 +73,21 @@ export function tiledProduct({
           GATED: node.isGated === true,
           JOINT: parts !== undefined,
           IN_TWO: isInTwo,
-          ...(op === 'conv2d' && { BORDER: Number(node.hasBorder === true) }),
+          ...(op === 'conv2d' && { BORDER: Number(node.hasBorder === true), PHASES: phases }),
           ...own.constants,
         },
       },
       params: {
-        rows,
+        rows: rows / phases,
         columns,
-        inner,
+        inner: inner * phases,
         split,
-        rows_per_image: rowsPerImage,
+        rows_per_image: rowsPerImage / phases,
         part_columns: columns / (parts?.count ?? 1),
         part_pitch: parts?.pitch ?? 0,
         ...own.params,
       },
-      workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), splits],
+      workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / phases / tile.rows), splits * phases],
     }),
   });
   if (splits === 1) return y;
@@ -111,4 +114,11 @@ export function tiledProduct({
       };
     },
   });
+}
+
+/** `isEven`: all splits have the same, so that there may be more of them than were asked for. */
+function stepsOfSplit(steps: number, splits: number, isEven: boolean): number {
+  let each = Math.ceil(steps / splits);
+  while (isEven && steps % each !== 0) each--;
+  return each;
 }
