@@ -6,7 +6,8 @@
 //   residual, y   (images, out_height, out_width, columns)
 //
 // Where `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest neighbour, as it
-// is read.
+// is read. PHASES is 4 where it is scaled by two and the kernel has 3 x 3: see windows-of-x.wgsl. Rows then are input pixels, and
+// workgroups of one phase follow those of the other.
 // Uses held-rows.wgsl.
 
 struct Params {
@@ -39,16 +40,29 @@ struct Params {
 // Where the window of each of the lane's pixels begins, in the (scaled) input.
 var<private> top: vec4i;
 var<private> left: vec4i;
+// Whether the output pixels are those of odd rows, and of odd columns.
+var<private> phase: vec2u;
 
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first_row = (group.z * 65535 + group.y) * SUBGROUP * LANE_ROWS;
+  var row_group = group.z * 65535 + group.y;
+  if (PHASES > 1) {
+    let row_groups = (params.rows + SUBGROUP * LANE_ROWS - 1) / (SUBGROUP * LANE_ROWS);
+    let index = row_group / row_groups;
+    row_group %= row_groups;
+    phase = vec2u(index / 2, index % 2);
+    w_first = index * params.inner * params.columns;
+    if (index >= PHASES) {
+      return;
+    }
+  }
+  let first_row = row_group * SUBGROUP * LANE_ROWS;
   if (first_row < params.rows) {
     let row = min(first_row + lane + vec4u(0, 1, 2, 3) * SUBGROUP, vec4u(params.rows - 1));
     let pixel = row % params.rows_per_image;
     image = row / params.rows_per_image;
-    top = vec4i(pixel / params.out_width * params.stride) - i32(params.pad_top);
-    left = vec4i(pixel % params.out_width * params.stride) - i32(params.pad_left);
+    top = vec4i(pixel / params.out_width * params.stride + phase.x) - i32(params.pad_top);
+    left = vec4i(pixel % params.out_width * params.stride + phase.y) - i32(params.pad_left);
     multiply(first_row, group.x * params.group_columns, lane);
   }
 }
@@ -75,4 +89,11 @@ fn hold(first: u32, count: u32) {
     done += together;
   }
   hold_nothing(count);
+}
+
+fn y_row(row: u32) -> u32 {
+  if (PHASES == 1) {
+    return row;
+  }
+  return 2 * (row + (row / params.out_width + phase.x) * params.out_width) + phase.y;
 }

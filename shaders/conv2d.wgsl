@@ -10,7 +10,7 @@
 // One thread computes 4 output channels of ROWS consecutive pixels. The threads of a workgroup lie along the
 // channels, so that all of them want the same pixels and neighbouring weights; lanes of a subgroup share what they
 // read, as in matmul.wgsl. Where `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest
-// neighbour, as it is read. Sums are f32.
+// neighbour, as it is read; PHASES is 4 where that is by two and the kernel has 3 x 3, as in conv2d-rows.wgsl. Sums are f32.
 
 struct Params {
   has_bias: u32,
@@ -42,14 +42,18 @@ struct Params {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first_column = (group.x * WORKGROUP + lane) * 4;
-  let first_row = (group.z * 65535 + group.y) * ROWS;
+  let row_group = group.z * 65535 + group.y;
+  let row_groups = (params.rows + ROWS - 1) / ROWS;
+  let phase = select(0, row_group / row_groups, PHASES > 1);
+  let first_row = (row_group - phase * row_groups) * ROWS;
   // Subgroups leave whole: a lane without a column of its own still reads for the others.
-  if (first_column - lane % SUBGROUP * 4 >= params.columns || first_row >= params.rows) {
+  if (first_column - lane % SUBGROUP * 4 >= params.columns || first_row >= params.rows || phase >= PHASES) {
     return;
   }
   let pixels = params.out_height * params.out_width;
   let last = params.columns - 1;
-  var w_at = min(vec4u(first_column) + vec4u(0, 1, 2, 3), vec4u(last));
+  let w_first = phase * params.kernel * params.kernel * params.channels * params.columns;
+  var w_at = w_first + min(vec4u(first_column) + vec4u(0, 1, 2, 3), vec4u(last));
 
   // Where each row's window begins, in the (scaled) input.
   var top: array<i32, ROWS>;
@@ -59,8 +63,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let row = min(first_row + r, params.rows - 1);
     let pixel = row % pixels;
     image[r] = row / pixels * params.in_height;
-    top[r] = i32(pixel / params.out_width * params.stride) - i32(params.pad_top);
-    left[r] = i32(pixel % params.out_width * params.stride) - i32(params.pad_left);
+    top[r] = i32(pixel / params.out_width * params.stride + phase / 2) - i32(params.pad_top);
+    left[r] = i32(pixel % params.out_width * params.stride + phase % 2) - i32(params.pad_left);
   }
 
   var sum: array<vec4f, ROWS>;
@@ -97,12 +101,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var r = 0u; r < ROWS; r++) {
     let row = first_row + r;
     if (row < params.rows && first_column < params.columns) {
-      let y_start = row * params.columns + first_column;
+      let y_start = y_row(row, phase) * params.columns + first_column;
       for (var c = 0u; c < min(4u, params.columns - first_column); c++) {
         y[y_start + c] = to_y(finish(sum[r][c], first_column + c, row, y_start + c));
       }
     }
   }
+}
+
+fn y_row(row: u32, phase: u32) -> u32 {
+  if (PHASES == 1) {
+    return row;
+  }
+  return 2 * (row + (row / params.out_width + phase / 2) * params.out_width) + phase % 2;
 }
 
 fn finish(sum: f32, column: u32, row: u32, at: u32) -> f32 {

@@ -1,14 +1,15 @@
-// Weights of the four convolutions by 2 x 2 that one by 3 x 3 is for an input that is first scaled by two (windows-of-x.wgsl):
-// taps that meet the same input pixel are added up.
+// Weights of the four convolutions by 2 x 2 that one by 3 x 3 is for an input that is first scaled by two (windows-of-x.wgsl,
+// conv2d-rows.wgsl, conv2d.wgsl): taps that meet the same input pixel are added up.
 //
-//   w   (channels / 32, 3, 3, rows, 32)
-//   y   (phases, channels / 32, 2, 2, rows, 32), phases in the order even and even, even and odd, odd and even, odd and odd rows
-//       and columns of the output
+//   w   (blocks, 3, 3, size, 4)
+//   y   (phases, blocks, 2, 2, size, 4), phases in the order even and even, even and odd, odd and even, odd and odd rows and
+//       columns of the output
+//
+// Blocks are those of 32 channels for tiles, whose taps lie together; elsewhere there is one of all.
 //
 // Of an even row, the first tap sees the input pixel above, the other two the pixel itself; of an odd row the first two see the
 // pixel itself, the last one that below. Sums are f32. One thread per vector of four channels, for all taps and phases.
 
-// Vectors of a tap of 32 channels, and blocks of so many channels.
 struct Params {
   size: u32,
   blocks: u32,

@@ -1,7 +1,7 @@
 // Part of matmul-rows.wgsl and conv2d-rows.wgsl: y = activation(x · wᵀ + bias + shift) + residual for processors, where some
 // rows of x stay and the weights pass by.
 //
-//   w             (inner, columns, 4)       weights; `inner` counts vectors of four
+//   w             (inner, columns, 4)       weights, from `w_first` on; `inner` counts vectors of four
 //   bias          (columns)
 //   shift         (images, columns)         one row per image, the image being row / rows_per_image
 //   residual, y   (rows, columns)
@@ -12,12 +12,14 @@
 // vectors each lane reads one of and hands to the others. Only what is written out has registers: loops over what is held
 // are, and others end at a parameter, since the driver writes out those that end at a constant. Sums of columns wait in workgroup
 // memory for the next HELD vectors; where those are all (WHOLE), there are none. Nobody waits for anybody: no barriers.
+// y_row(row) is the row of y that a row's sums are.
 
 const LANE_ROWS = 4u;
 
 var<private> held: array<vec4f, HELD * LANE_ROWS>;
 // The image of each of the lane's rows.
 var<private> image: vec4u;
+var<private> w_first: u32;
 var<workgroup> partial: array<vec4f, WAITING>;
 
 fn multiply(first_row: u32, first_column: u32, lane: u32) {
@@ -26,7 +28,7 @@ fn multiply(first_row: u32, first_column: u32, lane: u32) {
     hold(first, min(params.held, params.inner - first));
     for (var n = 0u; n < columns; n++) {
       @unroll for (var read = 0u; read < READS; read++) {
-        let mine#read = weight_vec(w[min(first + read * SUBGROUP + lane, params.inner - 1) * params.columns + first_column + n]);
+        let mine#read = weight_vec(w[w_first + min(first + read * SUBGROUP + lane, params.inner - 1) * params.columns + first_column + n]);
       }
       // What is to be added is read first: the driver would put off the sums until it is there, and keep their terms.
       let at = n * SUBGROUP + lane;
@@ -87,7 +89,7 @@ fn added_after(first_row: u32, column: u32) -> vec4f {
   var sums = vec4f();
   if (HAS_RESIDUAL) {
     @unroll for (var r = 0u; r < 4; r++) {
-      sums[r] = f32(residual[min(first_row + r * SUBGROUP, params.rows - 1) * params.columns + column]);
+      sums[r] = f32(residual[y_row(min(first_row + r * SUBGROUP, params.rows - 1)) * params.columns + column]);
     }
   }
   return sums;
@@ -97,7 +99,7 @@ fn store(sums: vec4f, after: vec4f, first_row: u32, column: u32) {
   @unroll for (var r = 0u; r < 4; r++) {
     let row = first_row + r * SUBGROUP;
     if (row < params.rows) {
-      y[row * params.columns + column] = to_y(activate(ACTIVATION, sums[r]) + after[r]);
+      y[y_row(row) * params.columns + column] = to_y(activate(ACTIVATION, sums[r]) + after[r]);
     }
   }
 }

@@ -45,3 +45,7 @@ fn hold(first: u32, count: u32) {
   }
   hold_nothing(count);
 }
+
+fn y_row(row: u32) -> u32 {
+  return row;
+}

@@ -10,12 +10,8 @@
 // One thread per vector of y. Columns and sizes are counted in vectors, `size` those of a split.
 
 struct Params {
-  has_bias: u32,
-  has_shift: u32,
-  has_residual: u32,
   columns: u32,
   size: u32,
-  splits: u32,
   per_image: u32,
 }
 
@@ -43,24 +39,41 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     return;
   }
   let column = i % params.columns;
-  var value = sum_at(i, column);
-  if (params.has_shift != 0) {
-    value += Vec(shift[i / params.per_image * params.columns + column]);
-  }
-  value = activate_vec(ACTIVATION, value);
-  if (params.has_residual != 0) {
-    value += Vec(residual[i]);
-  }
-  y[i] = to_y_vec(value);
+  // Read before anything waits for the sums.
+  let added = residual_at(i);
+  let shifted = shift_at(i, column);
+  y[i] = to_y_vec(activate_vec(ACTIVATION, sum_at(i, column) + shifted) + added);
 }
 
 fn sum_at(at: u32, column: u32) -> Vec {
-  var value = Vec(x[at]);
-  for (var split = 1u; split < params.splits; split++) {
-    value += Vec(x[split * params.size + at]);
+  @unroll for (var split = 0u; split < SPLITS; split++) {
+    let part#split = Vec(x[split * params.size + at]);
   }
-  if (params.has_bias != 0) {
-    value += Vec(bias[column]);
+  let added = bias_at(column);
+  var value = Vec(0);
+  @unroll for (var split = 0u; split < SPLITS; split++) {
+    value += part#split;
   }
-  return value;
+  return value + added;
+}
+
+fn bias_at(column: u32) -> Vec {
+  if (HAS_BIAS) {
+    return Vec(bias[column]);
+  }
+  return Vec(0);
+}
+
+fn shift_at(i: u32, column: u32) -> Vec {
+  if (HAS_SHIFT) {
+    return Vec(shift[i / params.per_image * params.columns + column]);
+  }
+  return Vec(0);
+}
+
+fn residual_at(i: u32) -> Vec {
+  if (HAS_RESIDUAL) {
+    return Vec(residual[i]);
+  }
+  return Vec(0);
 }

@@ -90,6 +90,14 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
       [2, 3, 2, 3],
       [5, 3],
     ],
+    [
+      [2, 3, 7, 20],
+      [6, 14],
+    ],
+    [
+      [2, 7, 3, 3],
+      [14, 6],
+    ],
   ] as const)('conv2d of %j scaled to %j first', async (shape, upsampleTo) => {
     const [images, , , channels] = shape;
     const [x, w, bias] = [random(shape, 1), random([5, channels, 3, 3], 2), random([5], 3)];

@@ -55,7 +55,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   const codes = activations.map((_, ACTIVATION) => ACTIVATION);
   const products: Variant[] = mixes(['x', 'residual', 'y'], elem).flatMap((mixed) => {
     const types = { ...mixed, shift: elem };
-    const constants = (ACTIVATION: number) => ({ WORKGROUP: 32, ROWS: 8, ACTIVATION });
+    const constants = (ACTIVATION: number) => ({ WORKGROUP: 32, ROWS: 8, ACTIVATION, PHASES: ACTIVATION > 2 ? 4 : 1 });
     return codes.flatMap((code) => [
       { types, width: 4 as const, weights: 'pairs' as const, constants: constants(code) },
       { types, width: 4 as const, weights: 'pairs' as const, subgroup: 8, constants: constants(code) },
@@ -72,6 +72,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       constants: {
         ...{ ...heldConstants(8, 16, ACTIVATION < 3 ? 0 : 128), ACTIVATION },
         ...{ HAS_BIAS: ACTIVATION > 1, HAS_SHIFT: ACTIVATION > 2, HAS_RESIDUAL: ACTIVATION > 0 },
+        PHASES: ACTIVATION > 1 ? 4 : 1,
       },
     })),
   );
@@ -216,7 +217,13 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'matmul-rows': heldRows,
     mix: [0, 1, 2, 3, 4, 5].map((TERMS) => ({ constants: { TERMS } })),
     'sum-splits': mixes(['residual', 'y'], elem).flatMap((types) =>
-      [1, 4].map((width) => ({ types, width: width as 1 | 4, constants: { ACTIVATION: 1, GATED: width === 1 } })),
+      [1, 4].map((width) => ({
+        ...{ types, width: width as 1 | 4 },
+        constants: {
+          ...{ ACTIVATION: 1, GATED: width === 1, SPLITS: 3 },
+          ...{ HAS_BIAS: width === 4, HAS_SHIFT: width === 1, HAS_RESIDUAL: width === 4 },
+        },
+      })),
     ),
     'to-blocks': norm.map((types) => ({ types })),
     softmax: [{ types: { y: elem }, constants: { WORKGROUP } }],

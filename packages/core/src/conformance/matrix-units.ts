@@ -167,6 +167,7 @@ const CASES: readonly Case[] = [
   convolution([1, 9, 9, 64], 32, { stride: 2, padding: [0, 1, 1, 0] }),
   convolution([2, 8, 8, 96], 128, { upsampleTo: [16, 16] }),
   convolution([1, 5, 6, 32], 4, { upsampleTo: [9, 13] }),
+  convolution([3, 3, 5, 64], 12, { upsampleTo: [6, 10] }),
   convolution([2, 64, 64, 32], 320),
   normed([2, 9, 7, 32], 40),
   normed([1, 128, 72, 64], 70),

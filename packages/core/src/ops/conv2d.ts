@@ -1,13 +1,14 @@
 /** 2-D convolution over (N, H, W, C). */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
-import { call, type Graph, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
+import type { Gpu } from '../gpu/gpu.js';
+import { call, elementCount, type Graph, graphOf, type StorageType, show, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
 import { epilogueParams } from './epilogue.js';
-import { heldProduct, isHeld } from './held-rows.js';
+import { type HeldProduct, heldProduct, isHeld } from './held-rows.js';
 import { plainTiling } from './matmul.js';
 import { tiledProduct } from './tiled.js';
-import { type Matrix, WIDEST_TILE } from './weights.js';
+import { type Matrix, type MatrixProduct, WIDEST_TILE } from './weights.js';
 
 export interface Conv2dOptions {
   readonly stride?: number;
@@ -22,9 +23,6 @@ export interface Conv2dOptions {
   readonly type?: StorageType | 'residual';
 }
 
-/** Output pixels of even and odd rows and columns, where the input is scaled by two. */
-const PHASES = 4;
-
 /** y (N, H', W', rows of w) from x (N, H, W, C). */
 export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
   const [images, height, width, channels] = x.shape as [number, number, number, number];
@@ -38,53 +36,57 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   }
   const outHeight = Math.floor((upsampleTo[0] + top + bottom - w.kernel) / stride) + 1;
   const outWidth = Math.floor((upsampleTo[1] + left + right - w.kernel) / stride) + 1;
-  const rows = images * outHeight * outWidth;
   const graph = graphOf(x);
   const { precision, residual } = graph.gpu;
   const type = options.type === 'residual' ? residual : (options.type ?? precision);
-  const shape = [images, outHeight, outWidth, w.rows];
-  const product = { x, w, bias, shape, type, rowsPerImage: outHeight * outWidth };
+  const isScaled = upsampleTo[0] !== height || upsampleTo[1] !== width;
+  const isDoubled = upsampleTo[0] === height * 2 && upsampleTo[1] === width * 2;
+  const isLike = isDoubled && w.kernel === 3 && stride === 1 && padding.every((pixels) => pixels === 1);
+  const isFolded = isLike && canFold(graph.gpu, w, height * width);
+  const product = {
+    ...{ x, bias, type, shape: [images, outHeight, outWidth, w.rows], rowsPerImage: outHeight * outWidth },
+    ...(isFolded ? { w: foldTaps(graph, w), phases: PHASES } : { w, phases: 1 }),
+  };
   const window = {
-    kernel: w.kernel,
     stride,
     pad_top: top,
     pad_left: left,
     in_height: height,
     in_width: width,
-    up_height: upsampleTo[0],
-    up_width: upsampleTo[1],
-    out_width: outWidth,
+    up_height: isFolded ? height : upsampleTo[0],
+    up_width: isFolded ? width : upsampleTo[1],
+    out_width: isFolded ? width : outWidth,
   };
+  const { kernel } = product.w;
   if (w.width === 32) {
-    const isScaled = upsampleTo[0] !== height || upsampleTo[1] !== width;
-    const isDoubled = upsampleTo[0] === height * 2 && upsampleTo[1] === width * 2;
-    if (isDoubled && w.kernel === 3 && stride === 1 && padding.every((pixels) => pixels === 1)) {
-      return tiledProduct({
-        ...product,
-        ...{ kernel: 'conv2d', w: foldTaps(graph, w), phases: PHASES },
-        params: { ...window, channels, up_height: height, up_width: width, out_width: width },
-        constants: { KERNEL: 2, UPSAMPLE: false },
-      });
-    }
     return tiledProduct({
       ...product,
       kernel: 'conv2d',
       params: { ...window, channels },
-      constants: { KERNEL: w.kernel, UPSAMPLE: isScaled },
-      wantsBorder: w.kernel > 1 && !isScaled && padding.every((pixels) => pixels <= 1),
+      constants: { KERNEL: kernel, UPSAMPLE: isScaled && !isFolded },
+      wantsBorder: kernel > 1 && !isScaled && padding.every((pixels) => pixels <= 1),
     });
   }
-
-  const vectors = channels / w.width;
-  if (isHeld(graph.gpu, w, product.rowsPerImage)) {
-    return heldProduct({ ...product, kernel: 'conv2d-rows', params: { ...window, channels: vectors } });
+  const params = { ...window, kernel, channels: channels / w.width };
+  if (isHeld(graph.gpu, w, product.rowsPerImage / product.phases)) {
+    return heldProduct({ ...product, kernel: 'conv2d-rows', params });
   }
-  const measured: Product = { kernel: 'conv2d', rows, columns: w.rows, inner: w.inner };
-  const { tile, tiling } = plainTiling(graph.gpu, measured);
-  const rowGroups = Math.ceil(rows / tile.rows);
+  return plainConvolution(graph, { ...product, params: { ...params, out_height: isFolded ? height : outHeight } });
+}
+
+/** On any device (conv2d.wgsl). */
+function plainConvolution(
+  graph: Graph,
+  { x, w, bias, shape, type, phases, params }: MatrixProduct & Required<Pick<HeldProduct, 'phases' | 'params'>>,
+): Tensor {
+  const columns = w.rows;
+  const rows = elementCount(shape) / columns;
+  const product: Product = { kernel: 'conv2d', rows, columns, inner: w.inner / phases };
+  const { tile, tiling } = plainTiling(graph.gpu, product);
+  const rowGroups = Math.ceil(rows / phases / tile.rows) * phases;
   return call(graph, {
     kernel: 'conv2d',
-    product: { ...measured, ...tiling },
+    product: { ...product, ...tiling },
     inputs: { x, w: w.data, bias },
     shape,
     type,
@@ -93,43 +95,45 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
       variant: {
         width: w.width as 1 | 4,
         weights: w.packed ? 'pairs' : 'numbers',
-        constants: { WORKGROUP: tile.threads, ROWS: tile.rows, ACTIVATION: activationCode(node.activation) },
+        constants: {
+          ...{ WORKGROUP: tile.threads, ROWS: tile.rows, PHASES: phases },
+          ACTIVATION: activationCode(node.activation),
+        },
         subgroup: graph.gpu.subgroup,
       },
-      params: {
-        ...epilogueParams(node),
-        rows,
-        columns: w.rows,
-        channels: vectors,
-        ...window,
-        out_height: outHeight,
-      },
-      workgroups: [Math.ceil(w.rows / (tile.threads * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
+      params: { ...epilogueParams(node), rows: rows / phases, columns, ...params },
+      workgroups: [Math.ceil(columns / (tile.threads * 4)), Math.min(rowGroups, 65535), Math.ceil(rowGroups / 65535)],
     }),
   });
 }
+
+/** Output pixels of even and odd rows and columns, where the input is scaled by two. */
+const PHASES = 4;
+
+/** Weights are added up four at a time; and a faster kernel that wants many rows is worth more. */
+const canFold = (gpu: Gpu, w: Matrix, pixels: number): boolean =>
+  w.width === 32 || (w.width === 4 && isHeld(gpu, w, pixels) === isHeld(gpu, w, pixels * PHASES));
 
 /**
  * A convolution by 3 x 3 of an input that is scaled by two first, as PHASES convolutions by 2 x 2 of the input itself, one below the
  * other in the inner dimension (fold-taps.wgsl): 16 multiplications instead of 36.
  */
 function foldTaps(graph: Graph, w: Matrix): Matrix {
-  const blocks = w.inner / 9 / 32;
-  const inner = (w.inner / 9) * 4 * PHASES;
+  const channels = w.inner / 9;
+  const blocks = w.width === 32 ? channels / 32 : 1;
+  const size = (channels * w.rows) / blocks / 4;
+  const inner = channels * 4 * PHASES;
   const packed = w.packed && graph.gpu.precision === 'f16';
   const data = call(graph, {
     kernel: 'fold-taps',
     inputs: { w: w.data },
-    shape: [inner * w.rows + WIDEST_TILE * 32], // the last tile may reach past the end
+    shape: [inner * w.rows + (w.width === 32 ? WIDEST_TILE * 32 : 0)], // the last tile may reach past the end
     type: packed ? 'f16' : 'f32',
-    dispatch: () => {
-      const size = w.rows * 8;
-      return {
-        variant: { width: 4, weights: w.packed ? 'pairs' : 'numbers' },
-        params: { size, blocks },
-        workgroups: [Math.ceil(size / 256), blocks],
-      };
-    },
+    dispatch: () => ({
+      variant: { width: 4, weights: w.packed ? 'pairs' : 'numbers' },
+      params: { size, blocks },
+      workgroups: [Math.ceil(size / 256), blocks],
+    }),
   });
-  return { data, rows: w.rows, inner, kernel: 2, width: 32, packed };
+  return { data, rows: w.rows, inner, kernel: 2, width: w.width, packed };
 }

@@ -31,23 +31,35 @@ const padded = (inner: number, held: number): number => Math.ceil(inner / held) 
 
 export interface HeldProduct extends MatrixProduct {
   readonly kernel: 'matmul-rows' | 'conv2d-rows';
+  /** As in tiled.ts. */
+  readonly phases?: number;
   readonly params?: Readonly<Record<string, number>>;
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 4. */
-export function heldProduct({ kernel, x, w, bias, shape, type, rowsPerImage, params }: HeldProduct): Tensor {
+export function heldProduct({
+  kernel,
+  x,
+  w,
+  bias,
+  shape,
+  type,
+  rowsPerImage,
+  phases = 1,
+  params,
+}: HeldProduct): Tensor {
   const graph = graphOf(x);
   const { subgroup, device } = graph.gpu;
   const columns = w.rows;
-  const rows = elementCount(shape) / columns;
-  const inner = w.inner / 4;
+  const rows = elementCount(shape) / columns / phases;
+  const inner = w.inner / 4 / phases;
   const held = heldVectors(inner);
   const isWhole = inner <= held;
-  const rowGroups = Math.ceil(rows / (subgroup * LANE_ROWS));
+  const rowGroups = Math.ceil(rows / (subgroup * LANE_ROWS)) * phases;
   const most = Math.min(MOST_COLUMNS, Math.floor(device.limits.maxComputeWorkgroupStorageSize / (subgroup * 16)));
   const wanted = Math.min(Math.ceil(WORKGROUPS / rowGroups), Math.floor(columns / FEWEST_COLUMNS));
   const columnGroups = Math.max(wanted, isWhole ? 1 : Math.ceil(columns / most));
-  const product: Product = { kernel, rows, columns, inner: w.inner };
+  const product: Product = { kernel, rows: rows * phases, columns, inner: inner * 4 };
   return call(graph, {
     kernel,
     product: { ...product, tile: `${subgroup * LANE_ROWS}x${held * 4}`, splits: 1 },
@@ -60,13 +72,13 @@ export function heldProduct({ kernel, x, w, bias, shape, type, rowsPerImage, par
         width: 4,
         weights: w.packed ? 'pairs' : 'numbers',
         subgroup,
-        constants: { ...heldConstants(subgroup, held, isWhole ? 0 : most), ...epilogueConstants(node) },
+        constants: { ...heldConstants(subgroup, held, isWhole ? 0 : most), ...epilogueConstants(node), PHASES: phases },
       },
       params: {
         rows,
         columns,
         inner,
-        rows_per_image: rowsPerImage,
+        rows_per_image: rowsPerImage / phases,
         group_columns: Math.ceil(columns / columnGroups),
         held,
         ...params,

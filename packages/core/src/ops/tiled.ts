@@ -1,10 +1,9 @@
 /**
  * Products by tiles that a workgroup stages (tiles.ts). matmul.ts and conv2d.ts come here when their weights lie in blocks of 32.
  */
-import { activationCode } from '../gpu/activate.js';
 import { call, cast, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
-import { epilogueConstants, epilogueParams } from './epilogue.js';
+import { epilogueConstants } from './epilogue.js';
 import { defaultTiling, isPossible, TILES } from './tiles.js';
 import { bodyOf, type MatrixProduct } from './weights.js';
 
@@ -102,14 +101,11 @@ export function tiledProduct({
       const width = widthOf(node.isGated ? columns / 2 : columns);
       const size = (rows * columns) / width;
       return {
-        variant: { width, constants: { ACTIVATION: activationCode(node.activation), GATED: node.isGated === true } },
-        params: {
-          ...epilogueParams(node),
-          columns: columns / width,
-          size,
-          splits,
-          per_image: (rowsPerImage * columns) / width,
+        variant: {
+          width,
+          constants: { ...epilogueConstants(node), SPLITS: splits, GATED: node.isGated === true },
         },
+        params: { columns: columns / width, size, per_image: (rowsPerImage * columns) / width },
         workgroups: spread(node.isGated ? size / 2 : size, 256),
       };
     },
