@@ -7,6 +7,8 @@
 //   shift         (images, columns)         one row per image, the image being row / rows_per_image
 //   residual, y   (rows, columns)
 //
+// Columns may belong to several results, part_columns each, of which y has one after the other, part_pitch apart.
+//
 // A workgroup makes ROWS rows of COLUMNS columns. Of each column SLICES threads have every SLICES-th block of the inner
 // dimension; what they have is added up in workgroup memory, always in the same order.
 
@@ -18,6 +20,8 @@ struct Params {
   columns: u32,
   inner: u32,
   rows_per_image: u32,
+  part_columns: u32,
+  part_pitch: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -71,7 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     value += f32(shift[row / params.rows_per_image * params.columns + column]);
   }
   value = activate(ACTIVATION, value);
-  let at = row * params.columns + column;
+  let at = column / params.part_columns * params.part_pitch + row * params.part_columns + column % params.part_columns;
   if (params.has_residual != 0) {
     value += f32(residual[at]);
   }

@@ -248,6 +248,30 @@ describe('loading', () => {
     },
   );
 
+  test.each([{ residents: false }, { residents: true }])(
+    'so are vectors, which lie one behind the other, residents: $residents',
+    async ({ residents }) => {
+      const names = ['a', 'b', 'c'];
+      const file = (seed: number) =>
+        weights(
+          `${seed}`,
+          names.map((name, i) => entry(name, 'F16', [7], random([7], seed + i).data)),
+        );
+      const ingredients = [await file(1), await file(11)];
+      const parameters = createParameters(gpu, blendOf(ingredients));
+      const { storage, shape } = parameters.scope.jointVector(names, 7);
+      parameters.refuseUnused();
+      await parameters.load(blendOf(ingredients, [3, 1]), { residents });
+      const bytes = await readBuffer(gpu, storage.buffer!, 21 * 4, 'test');
+      const expected = names.flatMap((_, i) => {
+        const [a, b] = [1, 11].map((seed) => random([7], seed + i).data.map(round.F16));
+        return Array.from(a!, (x, at) => round.F16((3 * x + b![at]!) / 4));
+      });
+      expect([...shape, ...new Float32Array(bytes)]).toEqual([21, ...expected]);
+      parameters.destroy();
+    },
+  );
+
   test('rows of a table are gathered and averaged', async () => {
     const [x, y] = [random([9, 6], 1), random([9, 6], 2)];
     const file = (name: string, { data }: typeof x) => weights(name, [entry('table', 'F16', [9, 6], data)]);

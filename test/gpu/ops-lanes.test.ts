@@ -101,18 +101,23 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     close(y, expected, packed);
   });
 
-  test('three products of the same input', async () => {
-    const [rows, inner, columns] = [70, 64, 36];
-    const [x, w] = [random([1, rows, inner], 1), random([3 * columns, inner], 2)];
+  test.each([
+    [70, 64, 36, false],
+    [3, 96, 37, true], // few rows
+  ])('three products of the same %i x %i, by %i columns, halves: %s', async (rows, inner, columns, packed) => {
+    const [x, w, bias] = [random([1, rows, inner], 1), random([3 * columns, inner], 2), random([3 * columns], 3)];
     const y = await runOp(gpu, { x }, ({ x }) => {
-      const [q, k, v] = jointMatmul(x!, inBlocks(w, 1, false), 3);
-      return add(add(q!, k!), v!);
+      const [q, k, v] = jointMatmul(x!, inBlocks(w, 1, packed), 3, { bias: vector(gpu, bias) });
+      return add(add(q!, k!), silu(v!)); // what makes them is not asked to
     });
-    const part = (i: number) => w.data.subarray(i * columns * inner, (i + 1) * columns * inner);
-    const [q, k, v] = [0, 1, 2].map((i) => reference.matmul(x.data, part(i), rows, columns, inner));
+    const part = (of: Float32Array, i: number) => of.subarray((i * of.length) / 3, ((i + 1) * of.length) / 3);
+    const [q, k, v] = [0, 1, 2].map((i) =>
+      reference.matmul(x.data, part(w.data, i), rows, columns, inner, part(bias.data, i)),
+    );
     close(
       y,
-      q!.map((sum, i) => sum + k![i]! + v![i]!),
+      q!.map((sum, i) => sum + k![i]! + reference.activation.silu(v![i]!)),
+      packed,
     );
   });
 

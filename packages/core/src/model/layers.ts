@@ -40,6 +40,46 @@ export function linears(
   return (x) => layers.map((layer) => layer(x));
 }
 
+/** Linear layers of one input that are asked for one by one, all over a network. */
+export interface GatheredLinears {
+  /** x (N, inChannels) -> (N, outChannels). */
+  linear(w: WeightScope, outChannels: number): Layer;
+  /** All have been asked for. */
+  gather(): void;
+}
+
+/** Where the device multiplies matrices, those of a size are one product, which the first that is computed makes for all. */
+export function gatheredLinears(w: WeightScope, inChannels: number, type: StorageType): GatheredLinears {
+  const asked = new Map<number, WeightScope[]>();
+  const layers = new Map<WeightScope, Layer>();
+  const below = ({ path }: WeightScope, name: string) =>
+    `${w.path === '' ? path : path.slice(w.path.length + 1)}.${name}`;
+  return {
+    linear(at, outChannels) {
+      asked.set(outChannels, [...(asked.get(outChannels) ?? []), at]);
+      return (x) => layers.get(at)!(x);
+    },
+    gather() {
+      for (const [outChannels, scopes] of asked) {
+        const namesOf = (name: string) => scopes.map((at) => below(at, name));
+        const weight = scopes.every((at) => at.has('bias')) && w.joint(namesOf('weight'), outChannels, inChannels);
+        if (!weight) {
+          for (const at of scopes) layers.set(at, linear(at, inChannels, outChannels, type));
+          continue;
+        }
+        const bias = w.jointVector(namesOf('bias'), outChannels);
+        const made = new WeakMap<Tensor, Tensor[]>();
+        for (const [i, at] of scopes.entries()) {
+          layers.set(at, (x) => {
+            if (!made.has(x)) made.set(x, jointMatmul(x, weight, scopes.length, { bias, type }));
+            return tap(at.path, made.get(x)![i]!);
+          });
+        }
+      }
+    },
+  };
+}
+
 /** Convolution over x (N, H, W, inChannels); padding keeps the size at stride 1. */
 export function conv2d(
   w: WeightScope,

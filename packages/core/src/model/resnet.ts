@@ -2,23 +2,21 @@
 import { firstOf, type Tensor, tap } from '../gpu/graph.js';
 import { add, addPerImage, silu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
-import { conv2d, groupNorm, linear } from './layers.js';
+import { conv2d, groupNorm, type Layer } from './layers.js';
 
 export interface ResnetOptions {
   readonly inChannels: number;
   readonly outChannels: number;
   readonly groups: number;
   readonly eps: number;
-  /** Channels of the time embedding; the VAE has none. */
-  readonly timeChannels?: number;
+  /** Of the time embedding; the VAE has none. */
+  readonly timeProj?: Layer;
 }
 
 /** GroupNorm, SiLU, convolution; twice, with the time embedding between; plus the shortcut. */
-export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, eps, timeChannels }: ResnetOptions) {
+export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, eps, timeProj }: ResnetOptions) {
   const norm1 = groupNorm(w.at('norm1'), inChannels, groups, eps);
   const conv1 = conv2d(w.at('conv1'), inChannels, outChannels);
-  const timeProj =
-    timeChannels === undefined ? undefined : linear(w.at('time_emb_proj'), timeChannels, outChannels, 'f32');
   const norm2 = groupNorm(w.at('norm2'), outChannels, groups, eps);
   const conv2 = conv2d(w.at('conv2'), outChannels, outChannels);
   const shortcut =
@@ -26,10 +24,10 @@ export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, e
       ? (x: Tensor) => x
       : conv2d(w.at('conv_shortcut'), inChannels, outChannels, { kernel: 1 });
 
-  // x (N, H, W, inChannels), temb (N or more, timeChannels), through SiLU already -> (N, H, W, outChannels)
+  // x (N, H, W, inChannels), temb (N or more, its channels), through SiLU already -> (N, H, W, outChannels)
   return (x: Tensor, temb?: Tensor): Tensor => {
     const residual = shortcut(x);
-    const shift = timeProj && temb && timeProj(firstOf(temb, x.shape[0]!)); // before conv1, which can then add it as it stores
+    const shift = timeProj && temb && firstOf(timeProj(temb), x.shape[0]!); // before conv1, which can then add it as it stores
     let h = conv1(silu(norm1(x)));
     if (shift) h = addPerImage(h, shift);
     h = conv2(silu(norm2(h)));

@@ -6,7 +6,7 @@ import type { UNetConfig } from '../checkpoint/configs.js';
 import { repeat, type Tensor, tap } from '../gpu/graph.js';
 import { concat, silu, timestepEmbedding } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
-import { conv2d, groupNorm, linear, times } from './layers.js';
+import { conv2d, gatheredLinears, groupNorm, linear, times } from './layers.js';
 import { downsample, resnetBlock, upsample } from './resnet.js';
 import { transformer2d } from './transformer.js';
 
@@ -35,8 +35,12 @@ export function unet(w: WeightScope, config: UNetConfig) {
     }),
   );
   const lastLevel = levels[depth - 1]!;
-  const resnet = (at: WeightScope, inChannels: number, outChannels: number) =>
-    resnetBlock(at, { inChannels, outChannels, groups, eps, timeChannels });
+  // The same for every block, but for the weights.
+  const ofTime = gatheredLinears(w, timeChannels, 'f32');
+  const resnet = (at: WeightScope, inChannels: number, outChannels: number) => {
+    const timeProj = ofTime.linear(at.at('time_emb_proj'), outChannels);
+    return resnetBlock(at, { inChannels, outChannels, groups, eps, timeProj });
+  };
   const transformer = (at: WeightScope, level: Level) =>
     transformer2d(at, { ...level, layers: level.transformerLayers, groups });
 
@@ -124,6 +128,8 @@ export function unet(w: WeightScope, config: UNetConfig) {
     kernel: config.convOutKernel,
     type: 'f32',
   });
+
+  ofTime.gather();
 
   /** sample (N, H, W, inChannels), timestep (A), context (A, T, contextChannels) -> (A, H, W, outChannels); A as in transformer2d. */
   return (sample: Tensor, timestep: Tensor, context: Tensor): Tensor => {

@@ -12,17 +12,19 @@ export const FEW_ROWS = 8;
 
 export interface FewRows extends MatrixProduct {
   readonly rows: number;
+  /** As in tiled.ts. */
+  readonly parts?: { readonly count: number; readonly pitch: number };
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 32, in halves. */
-export function fewRows({ x, w, bias, rows, shape, type, rowsPerImage }: FewRows): Tensor {
+export function fewRows({ x, w, bias, rows, shape, type, rowsPerImage, parts }: FewRows): Tensor {
   const columns = w.rows;
   return call(graphOf(x), {
     kernel: 'few-rows',
     inputs: { x, w: w.data, bias },
     shape,
     type,
-    epilogue: { activation: true, add: true },
+    epilogue: parts ? {} : { activation: true, add: true },
     dispatch: (node) => ({
       // Weights are taken apart as words.
       variant: { width: 4, weights: 'pairs', constants: { ACTIVATION: activationCode(node.activation) } },
@@ -32,6 +34,8 @@ export function fewRows({ x, w, bias, rows, shape, type, rowsPerImage }: FewRows
         columns,
         inner: w.inner / 4,
         rows_per_image: rowsPerImage,
+        part_columns: columns / (parts?.count ?? 1),
+        part_pitch: parts?.pitch ?? 0,
       },
       workgroups: [Math.ceil(columns / COLUMNS), Math.ceil(rows / ROWS)],
     }),

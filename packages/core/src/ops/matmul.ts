@@ -63,16 +63,27 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
   });
 }
 
-/** The products of x with `count` matrices of the same size that lie one below the other in `w`, which has a width of 32. */
-export function jointMatmul(x: Tensor, w: Matrix, count: number): Tensor[] {
+/**
+ * The products of x with `count` matrices of the same size that lie one below the other in `w`, which has a width of 32; so do
+ * their biases.
+ */
+export function jointMatmul(x: Tensor, w: Matrix, count: number, { bias, type }: JointOptions = {}): Tensor[] {
   const columns = w.rows / count;
   const shape = [...x.shape.slice(0, -1), columns];
+  const rows = elementCount(x.shape) / w.inner;
   const pitch = Math.ceil(elementCount(shape) / PART_ALIGNMENT) * PART_ALIGNMENT;
-  const { storage } = tiledProduct({
-    ...{ kernel: 'matmul', x, w, shape: [count * pitch], type: graphOf(x).gpu.precision, rowsPerImage: 1 },
+  const product = {
+    ...{ x, w, bias, shape: [count * pitch], type: type ?? graphOf(x).gpu.precision, rowsPerImage: 1 },
     parts: { count, pitch },
-  });
+  };
+  const isFew = w.packed && rows <= FEW_ROWS;
+  const { storage } = isFew ? fewRows({ ...product, rows }) : tiledProduct({ ...product, kernel: 'matmul' });
   return Array.from({ length: count }, (_, i) => ({ shape, storage, first: i * pitch }));
+}
+
+interface JointOptions {
+  readonly bias?: Tensor;
+  readonly type?: StorageType;
 }
 
 interface Strides {

@@ -100,7 +100,7 @@ function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
   const { average, target, firstRow, allRows, rowsBefore = 0, channels, taps, width, packed, sums = 0 } = piece!;
   const shape = pieces.length > 1 ? { rows: elements, channels: 1, taps: 1 } : { rows: piece!.rows, channels, taps };
   const stored = sums > 0 ? sums * 4 : packed ? 2 : 4;
-  const first = target ? (width === 0 ? firstRow * channels * taps : rowsBefore + firstRow) : resultAt / stored;
+  const first = target ? (rowsBefore + firstRow) * (width === 0 ? channels * taps : 1) : resultAt / stored;
   return {
     ...shape,
     table,

@@ -69,7 +69,7 @@ function shapeOf({ piece }: Place, unit: number, groups: number): number[] {
   const { rows, channels, taps, allRows, firstRow, rowsBefore = 0, target, width } = piece;
   const base = target!.offset / unit;
   if (width > 0) return [rows, channels, taps, allRows, rowsBefore + firstRow, base, groups, 0];
-  return [elementsOf(piece), 1, 1, 0, firstRow * channels * taps, base, groups, 0];
+  return [elementsOf(piece), 1, 1, 0, (rowsBefore + firstRow) * channels * taps, base, groups, 0];
 }
 
 /** Whether eight halves that are read at once are of one row, and aligned. */

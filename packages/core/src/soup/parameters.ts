@@ -29,6 +29,8 @@ export interface WeightScope {
   matrix(name: string, rows: number, channels: number, kernel?: number): Matrix;
   /** Linear layers of this size, one below the other; undefined where matrices do not lie in blocks for tiles. */
   joint(names: readonly string[], rows: number, channels: number): Matrix | undefined;
+  /** Vectors of this length, one behind the other. */
+  jointVector(names: readonly string[], length: number): Tensor;
 }
 
 export interface LoadOptions {
@@ -69,6 +71,8 @@ interface Parameter {
   target?: Target;
 }
 
+type Asked = Omit<Parameter, 'storage' | 'bytes' | 'allRows' | 'rowsBefore'>;
+
 /** `prefix` is put before every path, for files that keep several models. */
 export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   checkBlend(blend);
@@ -101,10 +105,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     }
   }
 
-  function keep(
-    parameter: Omit<Parameter, 'storage' | 'bytes' | 'allRows' | 'rowsBefore'>,
-    { allRows = parameter.rows, rowsBefore = 0 } = {},
-  ): Parameter {
+  function keep(parameter: Asked, { allRows = parameter.rows, rowsBefore = 0 } = {}): Parameter {
     const { key, channels, taps, width, packed, beside } = parameter;
     const storage: Storage = { type: packed ? 'f16' : 'f32', elements: allRows * channels * taps, label: key };
     const bytes =
@@ -120,6 +121,17 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     };
     parameters.push({ ...kept, bytes });
     return parameters.at(-1)!;
+  }
+
+  /** Of as many rows each, in one storage. */
+  function keepAll(all: readonly Omit<Asked, 'beside'>[]): Parameter {
+    const allRows = all.reduce((sum, { rows }) => sum + rows, 0);
+    let first: Parameter | undefined;
+    for (const [i, one] of all.entries()) {
+      const kept = keep({ ...one, beside: first }, { allRows, rowsBefore: i * one.rows });
+      first ??= kept;
+    }
+    return first!;
   }
 
   /** How a matrix lies on the device. */
@@ -186,17 +198,16 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
         for (const key of keys) find(key, [[rows, channels]]);
         const layouts = keys.map((key) => layoutOf(key, channels));
         if (layouts.some(({ width }) => width !== 32)) return undefined;
-        const allRows = rows * keys.length;
-        let beside: Parameter | undefined;
-        for (const [i, key] of keys.entries()) {
-          const kept = keep(
-            { key, rows, channels, taps: 1, ...layouts[i]!, beside },
-            { allRows, rowsBefore: i * rows },
-          );
-          beside ??= kept;
-        }
-        const data = { shape: [allRows, channels], storage: beside!.storage };
+        const { storage, allRows } = keepAll(keys.map((key, i) => ({ key, rows, channels, taps: 1, ...layouts[i]! })));
+        const data = { shape: [allRows, channels], storage };
         return { data, rows: allRows, inner: channels, kernel: 1, ...layouts[0]! };
+      },
+      jointVector(names, length) {
+        const keys = names.map(below);
+        for (const key of keys) find(key, [[length]]);
+        const vector = { rows: length, channels: 1, taps: 1, width: 0, packed: false } as const;
+        const { storage, allRows } = keepAll(keys.map((key) => ({ key, ...vector })));
+        return { shape: [allRows], storage };
       },
     };
   }
