@@ -226,7 +226,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       })),
     ),
     'to-blocks': norm.map((types) => ({ types })),
-    softmax: [{ types: { y: elem }, constants: { WORKGROUP } }],
+    softmax: ([1, 4] as const).map((width) => ({ types: { y: elem }, width, constants: { WORKGROUP } })),
     'task-vectors': [0, 1, 2].flatMap((RESULT) =>
       [false, true].map((ELECT) => ({ constants: { WORKGROUP, RESULT, ELECT } })),
     ),

@@ -5,7 +5,8 @@ import { batchedMatmul } from './matmul.js';
 import { tiledProduct } from './tiled.js';
 import { bodyOf, type Matrix, WIDEST_TILE } from './weights.js';
 
-const WORKGROUP = 64;
+/** Threads that have a row between them; graphics cards want more to keep their memory busy. */
+const WORKGROUP = { card: 256, processor: 64 };
 
 /** The scores are in memory, for heads as wide as the VAE's (512): product, softmax, product. */
 export function wideAttention(one: Attention): Tensor {
@@ -47,13 +48,15 @@ export function wideAttention(one: Attention): Tensor {
 function softmax(scores: Tensor, scale: number): Tensor {
   const columns = scores.shape.at(-1)!;
   const rows = elementCount(scores.shape) / columns;
-  return call(graphOf(scores), {
+  const graph = graphOf(scores);
+  const width = columns % 4 === 0 ? 4 : 1;
+  return call(graph, {
     kernel: 'softmax',
     inputs: { x: scores },
     shape: scores.shape,
     dispatch: () => ({
-      variant: { constants: { WORKGROUP } },
-      params: { rows, columns, scale },
+      variant: { width, constants: { WORKGROUP: WORKGROUP[graph.gpu.tiles ? 'card' : 'processor'] } },
+      params: { rows, columns: columns / width, scale },
       workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
     }),
   });
