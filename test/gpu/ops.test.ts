@@ -2,6 +2,7 @@
 import type { Gpu, Precision } from '@diffusion-soup/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { activations } from '../../packages/core/src/gpu/activate.ts';
+import { record } from '../../packages/core/src/gpu/recording.ts';
 import { attention } from '../../packages/core/src/ops/attention.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import {
@@ -107,6 +108,21 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     const [height, width] = upsampleTo;
     const conv = { images, height, width, channels, outChannels: 5, kernel: 3, stride: 1, padding: same(3) };
     close(y, reference.conv2d(reference.upsample(x.data, shape, upsampleTo), w.data, bias.data, conv));
+  });
+
+  test('weights are folded where they can be bound, and the input is scaled by exactly two', () => {
+    const weight = matrix(gpu, random([8, 8, 3, 3], 2), 3, false); // folded they have 4096 bytes
+    const kernels = (upsampleTo: readonly [number, number], most = 4096) => {
+      const device = { limits: { maxStorageBufferBindingSize: most, maxComputeWorkgroupStorageSize: 16384 } };
+      const limited: Gpu = Object.assign(Object.create(gpu), { device });
+      const { graph } = record(limited, { x: [1, 3, 5, 8] }, ({ x }) => ({
+        y: conv2d(x!, weight, undefined, { upsampleTo }),
+      }));
+      return graph.nodes.map(({ kernel }) => kernel);
+    };
+    expect(kernels([6, 10])).toContain('fold-taps');
+    expect(kernels([6, 10], 4092)).not.toContain('fold-taps');
+    expect(kernels([6, 9])).not.toContain('fold-taps');
   });
 
   test('what a convolution adds as it stores equals adding it afterwards', async () => {

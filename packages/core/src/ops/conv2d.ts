@@ -110,9 +110,16 @@ function plainConvolution(
 /** Output pixels of even and odd rows and columns, where the input is scaled by two. */
 const PHASES = 4;
 
-/** Weights are added up four at a time; and a faster kernel that wants many rows is worth more. */
-const canFold = (gpu: Gpu, w: Matrix, pixels: number): boolean =>
-  w.width === 32 || (w.width === 4 && isHeld(gpu, w, pixels) === isHeld(gpu, w, pixels * PHASES));
+/** Weights are added up four at a time and have to be bound at once; and a faster kernel that wants many rows is worth more. */
+function canFold(gpu: Gpu, w: Matrix, pixels: number): boolean {
+  const { maxStorageBufferBindingSize } = gpu.device.limits;
+  if (w.width === 1 || foldedSize(w) * 4 > maxStorageBufferBindingSize) return false;
+  return w.width === 32 || isHeld(gpu, w, pixels) === isHeld(gpu, w, pixels * PHASES);
+}
+
+/** Four taps of each phase in the place of nine; behind those for tiles there is memory for a whole one. */
+const foldedSize = ({ inner, rows, width }: Matrix): number =>
+  (inner / 9) * 4 * PHASES * rows + (width === 32 ? WIDEST_TILE * 32 : 0);
 
 /**
  * A convolution by 3 x 3 of an input that is scaled by two first, as PHASES convolutions by 2 x 2 of the input itself, one below the
@@ -122,12 +129,11 @@ function foldTaps(graph: Graph, w: Matrix): Matrix {
   const channels = w.inner / 9;
   const blocks = w.width === 32 ? channels / 32 : 1;
   const size = (channels * w.rows) / blocks / 4;
-  const inner = channels * 4 * PHASES;
   const packed = w.packed && graph.gpu.precision === 'f16';
   const data = call(graph, {
     kernel: 'fold-taps',
     inputs: { w: w.data },
-    shape: [inner * w.rows + (w.width === 32 ? WIDEST_TILE * 32 : 0)], // the last tile may reach past the end
+    shape: [foldedSize(w)],
     type: packed ? 'f16' : 'f32',
     dispatch: () => ({
       variant: { width: 4, weights: w.packed ? 'pairs' : 'numbers' },
@@ -135,5 +141,5 @@ function foldTaps(graph: Graph, w: Matrix): Matrix {
       workgroups: [Math.ceil(size / 256), blocks],
     }),
   });
-  return { data, rows: w.rows, inner, kernel: 2, width: w.width, packed };
+  return { data, rows: w.rows, inner: channels * 4 * PHASES, kernel: 2, width: w.width, packed };
 }
