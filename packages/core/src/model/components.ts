@@ -91,6 +91,7 @@ export function createTextEncoder(device: Gpu, config: ClipTextConfig, blend: Bl
     },
     load(from: Blend, options?: LoadOptions) {
       current = from;
+      plans.forget();
       return parameters.load(from, options);
     },
     /**
