@@ -1,4 +1,5 @@
 // y = activation(conv(x, w) + bias + shift) + residual on the lanes of graphics cards.
+// Uses phases.wgsl.
 // Uses windows-of-x.wgsl.
 // Uses product-tile.wgsl.
 // Uses lane-tile.wgsl.

@@ -6,9 +6,9 @@
 //   residual, y   (images, out_height, out_width, columns)
 //
 // Where `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest neighbour, as it
-// is read. PHASES is 4 where it is scaled by two and the kernel has 3 x 3: see windows-of-x.wgsl. Rows then are input pixels, and
-// workgroups of one phase follow those of the other.
+// is read. Where that is by two the kernel may come in phases; workgroups of one follow those of the other.
 // Uses held-rows.wgsl.
+// Uses phases.wgsl.
 
 struct Params {
   rows: u32,
@@ -40,19 +40,17 @@ struct Params {
 // Where the window of each of the lane's pixels begins, in the (scaled) input.
 var<private> top: vec4i;
 var<private> left: vec4i;
-// Whether the output pixels are those of odd rows, and of odd columns.
-var<private> phase: vec2u;
+var<private> phase: u32;
 
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   var row_group = group.z * 65535 + group.y;
   if (PHASES > 1) {
     let row_groups = (params.rows + SUBGROUP * LANE_ROWS - 1) / (SUBGROUP * LANE_ROWS);
-    let index = row_group / row_groups;
+    phase = row_group / row_groups;
     row_group %= row_groups;
-    phase = vec2u(index / 2, index % 2);
-    w_first = index * params.inner * params.columns;
-    if (index >= PHASES) {
+    w_first = phase * params.inner * params.columns;
+    if (phase >= PHASES) {
       return;
     }
   }
@@ -61,8 +59,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let row = min(first_row + lane + vec4u(0, 1, 2, 3) * SUBGROUP, vec4u(params.rows - 1));
     let pixel = row % params.rows_per_image;
     image = row / params.rows_per_image;
-    top = vec4i(pixel / params.out_width * params.stride + phase.x) - i32(params.pad_top);
-    left = vec4i(pixel % params.out_width * params.stride + phase.y) - i32(params.pad_left);
+    let odd = odd_of(phase);
+    top = vec4i(pixel / params.out_width * params.stride + odd.x) - i32(params.pad_top);
+    left = vec4i(pixel % params.out_width * params.stride + odd.y) - i32(params.pad_left);
     multiply(first_row, group.x * params.group_columns, lane);
   }
 }
@@ -92,8 +91,5 @@ fn hold(first: u32, count: u32) {
 }
 
 fn y_row(row: u32) -> u32 {
-  if (PHASES == 1) {
-    return row;
-  }
-  return 2 * (row + (row / params.out_width + phase.x) * params.out_width) + phase.y;
+  return output_pixel(row, phase, params.out_width);
 }

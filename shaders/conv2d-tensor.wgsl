@@ -1,4 +1,5 @@
 // y = activation(conv(x, w) + bias + shift) + residual on the matrix units, x being f16, or f32 that is rounded to f16 as it is fetched.
+// Uses phases.wgsl.
 // Uses windows-of-x.wgsl.
 // Uses product-tile.wgsl.
 // Uses tensor-tile.wgsl.

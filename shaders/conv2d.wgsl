@@ -10,7 +10,8 @@
 // One thread computes 4 output channels of ROWS consecutive pixels. The threads of a workgroup lie along the
 // channels, so that all of them want the same pixels and neighbouring weights; lanes of a subgroup share what they
 // read, as in matmul.wgsl. Where `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest
-// neighbour, as it is read; PHASES is 4 where that is by two and the kernel has 3 x 3, as in conv2d-rows.wgsl. Sums are f32.
+// neighbour, as it is read; where that is by two the kernel may come in phases. Sums are f32.
+// Uses phases.wgsl.
 
 struct Params {
   has_bias: u32,
@@ -56,6 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var w_at = w_first + min(vec4u(first_column) + vec4u(0, 1, 2, 3), vec4u(last));
 
   // Where each row's window begins, in the (scaled) input.
+  let odd = odd_of(phase);
   var top: array<i32, ROWS>;
   var left: array<i32, ROWS>;
   var image: array<u32, ROWS>;
@@ -63,8 +65,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let row = min(first_row + r, params.rows - 1);
     let pixel = row % pixels;
     image[r] = row / pixels * params.in_height;
-    top[r] = i32(pixel / params.out_width * params.stride + phase / 2) - i32(params.pad_top);
-    left[r] = i32(pixel % params.out_width * params.stride + phase % 2) - i32(params.pad_left);
+    top[r] = i32(pixel / params.out_width * params.stride + odd.x) - i32(params.pad_top);
+    left[r] = i32(pixel % params.out_width * params.stride + odd.y) - i32(params.pad_left);
   }
 
   var sum: array<vec4f, ROWS>;
@@ -101,19 +103,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var r = 0u; r < ROWS; r++) {
     let row = first_row + r;
     if (row < params.rows && first_column < params.columns) {
-      let y_start = y_row(row, phase) * params.columns + first_column;
+      let y_start = output_pixel(row, phase, params.out_width) * params.columns + first_column;
       for (var c = 0u; c < min(4u, params.columns - first_column); c++) {
         y[y_start + c] = to_y(finish(sum[r][c], first_column + c, row, y_start + c));
       }
     }
   }
-}
-
-fn y_row(row: u32, phase: u32) -> u32 {
-  if (PHASES == 1) {
-    return row;
-  }
-  return 2 * (row + (row / params.out_width + phase / 2) * params.out_width) + phase % 2;
 }
 
 fn finish(sum: f32, column: u32, row: u32, at: u32) -> f32 {

@@ -1,5 +1,5 @@
-// Weights of the four convolutions by 2 x 2 that one by 3 x 3 is for an input that is first scaled by two (windows-of-x.wgsl,
-// conv2d-rows.wgsl, conv2d.wgsl): taps that meet the same input pixel are added up.
+// Weights of the four convolutions by 2 x 2 that one by 3 x 3 is for an input that is first scaled by two (phases.wgsl): taps that meet
+// the same input pixel are added up.
 //
 //   w   (blocks, 3, 3, size, 4)
 //   y   (phases, blocks, 2, 2, size, 4), phases in the order even and even, even and odd, odd and even, odd and odd rows and

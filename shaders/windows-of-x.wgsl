@@ -7,9 +7,7 @@
 // With UPSAMPLE the input is first scaled to (up_height, up_width) by nearest neighbour, as it is read. With a BORDER of 1 it has zeros
 // around it (border.wgsl), so that no window has to ask where the picture ends: a fifth of the time on the matrix units.
 //
-// PHASES is 4 where the input is scaled by two and the kernel has 3 x 3. Output pixels of even and odd rows and columns, the four
-// phases, then see 2 x 2 input pixels each, by weights that are sums of the kernel's (fold-taps.wgsl): KERNEL is 2, rows are
-// input pixels, and the inner dimension has one phase after the other. A part of it is of one phase.
+// Where there are phases (phases.wgsl), the inner dimension has one after the other. A part of it is of one phase.
 
 struct Params {
   rows: u32,
@@ -47,15 +45,14 @@ struct Step {
 
 fn begin_row(row: u32, part: u32) -> Window {
   let pixel = row % params.rows_per_image;
-  let corner = vec2i(vec2u(pixel / params.out_width, pixel % params.out_width) * params.stride + phase_of(part));
+  let corner = vec2i(vec2u(pixel / params.out_width, pixel % params.out_width) * params.stride + odd_of(phase_of(part)));
   let image_at = row / params.rows_per_image * (params.in_height + BORDER);
   let top = corner.x - i32(params.pad_top);
   let left = corner.y - i32(params.pad_left);
   let before = i32(BORDER);
   let at = (i32(image_at) + before + top) * i32(params.in_width + BORDER) + before + left;
   // What begin_step takes for more channels are the phases before.
-  let phase = phase_of(part);
-  let phases_at = i32((phase.x * 2 + phase.y) * params.channels / 8);
+  let phases_at = i32(phase_of(part) * params.channels / 8);
   return Window(u32(at * i32(params.channels / 8) - phases_at), image_at, top, left);
 }
 
@@ -68,13 +65,11 @@ fn begin_step(k: u32) -> Step {
   return Step(by, vec2i(at), channel);
 }
 
-// Whether a part's output pixels are those of odd rows, and of odd columns.
-fn phase_of(part: u32) -> vec2u {
+fn phase_of(part: u32) -> u32 {
   if (PHASES == 1) {
-    return vec2u(0);
+    return 0;
   }
-  let phase = part / splits();
-  return vec2u(phase / 2, phase % 2);
+  return part / splits();
 }
 
 // Parts of a phase.
@@ -86,15 +81,11 @@ fn begin_results(part: u32) -> u32 {
   if (PHASES == 1) {
     return part * params.rows;
   }
-  let phase = phase_of(part);
-  return part % splits() * PHASES * params.rows + phase.x * params.out_width * 2 + phase.y;
+  return part % splits() * PHASES * params.rows + output_pixel(0, phase_of(part), params.out_width);
 }
 
 fn y_row(row: u32, results_at: u32) -> u32 {
-  if (PHASES == 1) {
-    return results_at + row;
-  }
-  return results_at + (row + row / params.out_width * params.out_width) * 2;
+  return results_at + output_pixel(row, 0, params.out_width);
 }
 
 fn x_chunk(window: Window, step: Step) -> XEight {

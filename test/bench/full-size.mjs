@@ -124,6 +124,7 @@ function summary(times) {
   return [...rows.values()].sort((a, b) => b.ms - a.ms);
 }
 
+/** `flop`: of the network as it is written, whatever is computed once, or folded. */
 async function measure(name, gpu, build, shapes, flop, steady = []) {
   const { plan, inputs, parameters, loadMs } = await network(gpu, build, shapes, steady);
   const compiling = performance.now();

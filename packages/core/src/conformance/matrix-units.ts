@@ -292,6 +292,6 @@ export function judgeMatrixUnits(results: readonly MatrixUnitsResult[]): MatrixU
 
 /** The kernels' text: a verdict holds for this, and for no other version of it. */
 export const matrixKernels = (): string =>
-  (['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows', 'sum-splits', 'to-blocks'] as const)
+  (['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows', 'fold-taps', 'sum-splits', 'to-blocks'] as const)
     .map((name) => kernelSource(name).code)
     .join('\n');

@@ -50,6 +50,9 @@ export interface Gpu {
   destroyBuffer(buffer: GPUBuffer): void;
 }
 
+/** Graphics cards want more threads than a subgroup has to keep their memory busy; processors run them one after the other. */
+export const kindOf = ({ tiles }: Gpu): 'card' | 'processor' => (tiles ? 'card' : 'processor');
+
 export interface GpuOptions {
   /** `auto`: f16 where the device has shader-f16, else f32. */
   readonly precision?: Precision | 'auto';

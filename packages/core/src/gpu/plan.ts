@@ -77,7 +77,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       x.storage.buffer ??= makeOwn(bytesOf(x.storage), STORAGE | COPY_SRC, `output ${name}`);
     }
     for (const storage of steadyResults(recording)) {
-      storage.buffer ??= makeOwn(bytesOf(storage), STORAGE, `${storage.label} of ${steady.inputs.join()}`);
+      storage.buffer ??= makeOwn(bytesOf(storage), STORAGE, `${storage.label}, kept`);
     }
     assignActivations(gpu, recording, label);
 

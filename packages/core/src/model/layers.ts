@@ -48,7 +48,7 @@ export interface GatheredLinears {
   gather(): void;
 }
 
-/** Where the device multiplies matrices, those of a size are one product, which the first that is computed makes for all. */
+/** Where products go by tiles, those of a size are one, which the first that is computed makes for all. */
 export function gatheredLinears(w: WeightScope, inChannels: number, type: StorageType): GatheredLinears {
   const asked = new Map<number, WeightScope[]>();
   const layers = new Map<WeightScope, Layer>();

@@ -1,11 +1,12 @@
 /** Attention of heads that are too wide for registers, such as the VAE's: product, softmax, product. */
+import { kindOf } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import { type Attention, graphAndShapes } from './attention-inputs.js';
 import { batchedMatmul } from './matmul.js';
 import { tiledProduct } from './tiled.js';
 import { bodyOf, type Matrix, WIDEST_TILE } from './weights.js';
 
-/** Threads that have a row between them; graphics cards want more to keep their memory busy. */
+/** Threads that have a row between them. */
 const WORKGROUP = { card: 256, processor: 64 };
 
 /** The scores are in memory, for heads as wide as the VAE's (512): product, softmax, product. */
@@ -55,7 +56,7 @@ function softmax(scores: Tensor, scale: number): Tensor {
     inputs: { x: scores },
     shape: scores.shape,
     dispatch: () => ({
-      variant: { width, constants: { WORKGROUP: WORKGROUP[graph.gpu.tiles ? 'card' : 'processor'] } },
+      variant: { width, constants: { WORKGROUP: WORKGROUP[kindOf(graph.gpu)] } },
       params: { rows, columns: columns / width, scale },
       workgroups: [Math.min(rows, 65535), Math.ceil(rows / 65535)],
     }),

@@ -41,8 +41,12 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   const type = options.type === 'residual' ? residual : (options.type ?? precision);
   const isScaled = upsampleTo[0] !== height || upsampleTo[1] !== width;
   const isDoubled = upsampleTo[0] === height * 2 && upsampleTo[1] === width * 2;
-  const isLike = isDoubled && w.kernel === 3 && stride === 1 && padding.every((pixels) => pixels === 1);
-  const isFolded = isLike && canFold(graph.gpu, w, height * width);
+  const isPlain = w.kernel === 3 && stride === 1 && padding.every((pixels) => pixels === 1);
+  const isFolded = isDoubled && isPlain && canFold(graph.gpu, w, height * width);
+  // Pixels of what windows look at, and of what the product's rows are.
+  const size = [height, width] as const;
+  const seen = isFolded ? size : upsampleTo;
+  const made = isFolded ? size : ([outHeight, outWidth] as const);
   const product = {
     ...{ x, bias, type, shape: [images, outHeight, outWidth, w.rows], rowsPerImage: outHeight * outWidth },
     ...(isFolded ? { w: foldTaps(graph, w), phases: PHASES } : { w, phases: 1 }),
@@ -53,9 +57,9 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     pad_left: left,
     in_height: height,
     in_width: width,
-    up_height: isFolded ? height : upsampleTo[0],
-    up_width: isFolded ? width : upsampleTo[1],
-    out_width: isFolded ? width : outWidth,
+    up_height: seen[0],
+    up_width: seen[1],
+    out_width: made[1],
   };
   const { kernel } = product.w;
   if (w.width === 32) {
@@ -71,7 +75,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   if (isHeld(graph.gpu, w, product.rowsPerImage / product.phases)) {
     return heldProduct({ ...product, kernel: 'conv2d-rows', params });
   }
-  return plainConvolution(graph, { ...product, params: { ...params, out_height: isFolded ? height : outHeight } });
+  return plainConvolution(graph, { ...product, params: { ...params, out_height: made[0] } });
 }
 
 /** On any device (conv2d.wgsl). */
@@ -107,7 +111,7 @@ function plainConvolution(
   });
 }
 
-/** Output pixels of even and odd rows and columns, where the input is scaled by two. */
+/** Output pixels of even and odd rows and columns, where the input is scaled by two (phases.wgsl). */
 const PHASES = 4;
 
 /** Weights are added up four at a time and have to be bound at once; and a faster kernel that wants many rows is worth more. */

@@ -1,5 +1,6 @@
 import { activationCode } from '../gpu/activate.js';
 import type { Node } from '../gpu/graph.js';
+import type { Parts } from './weights.js';
 
 /** By which the kernels of products know what to add before they store. */
 export const epilogueParams = ({ inputs }: Node): Record<string, number> => ({
@@ -8,7 +9,13 @@ export const epilogueParams = ({ inputs }: Node): Record<string, number> => ({
   has_residual: Number(inputs.residual !== undefined),
 });
 
-/** The same for kernels that are compiled for it. */
+/** By which they know where columns of several results go; of one if there are no parts. */
+export const partParams = (columns: number, parts: Parts = { count: 1, pitch: 0 }): Record<string, number> => ({
+  part_columns: columns / parts.count,
+  part_pitch: parts.pitch,
+});
+
+/** What they add, for those that are compiled for it. */
 export const epilogueConstants = ({ activation, inputs }: Node) => ({
   ACTIVATION: activationCode(activation),
   HAS_BIAS: inputs.bias !== undefined,

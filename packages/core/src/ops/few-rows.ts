@@ -1,8 +1,8 @@
 /** Products of very few rows by weights that lie for the matrix units, which would have hardly anything to multiply. */
 import { activationCode } from '../gpu/activate.js';
 import { call, graphOf, type Tensor } from '../gpu/graph.js';
-import { epilogueParams } from './epilogue.js';
-import type { MatrixProduct } from './weights.js';
+import { epilogueParams, partParams } from './epilogue.js';
+import type { MatrixProduct, Parts } from './weights.js';
 
 /** As in few-rows.wgsl. */
 const ROWS = 2;
@@ -12,8 +12,7 @@ export const FEW_ROWS = 8;
 
 export interface FewRows extends MatrixProduct {
   readonly rows: number;
-  /** As in tiled.ts. */
-  readonly parts?: { readonly count: number; readonly pitch: number };
+  readonly parts?: Parts;
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 32, in halves. */
@@ -34,8 +33,7 @@ export function fewRows({ x, w, bias, rows, shape, type, rowsPerImage, parts }: 
         columns,
         inner: w.inner / 4,
         rows_per_image: rowsPerImage,
-        part_columns: columns / (parts?.count ?? 1),
-        part_pitch: parts?.pitch ?? 0,
+        ...partParams(columns, parts),
       },
       workgroups: [Math.ceil(columns / COLUMNS), Math.ceil(rows / ROWS)],
     }),

@@ -1,7 +1,7 @@
 /** Group and layer normalisation, statistics in f32. */
 import { IncompatibleError } from '../errors.js';
 import { activationCode } from '../gpu/activate.js';
-import type { Gpu } from '../gpu/gpu.js';
+import { type Gpu, kindOf } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, type Node, type StorageType, spread, type Tensor } from '../gpu/graph.js';
 import type { Variant } from '../gpu/kernel.js';
 
@@ -94,9 +94,6 @@ const sizesOf = ({ shape }: Tensor) => ({ height: shape.at(-3) ?? 1, width: shap
 
 /** Pixels that a thread reads before it does anything with them; a processor's threads need not wait for one another. */
 const heldPixels = (gpu: Gpu): number => (kindOf(gpu) === 'card' ? 8 : 1);
-
-/** Graphics cards want more threads than a subgroup has to keep their memory busy. */
-const kindOf = ({ tiles }: Gpu): 'card' | 'processor' => (tiles ? 'card' : 'processor');
 
 /** In one kernel; undefined for groups that are too much for one workgroup. */
 function wholeGroupNorm(

@@ -3,16 +3,15 @@
  */
 import { call, cast, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
-import { epilogueConstants } from './epilogue.js';
+import { epilogueConstants, partParams } from './epilogue.js';
 import { defaultTiling, isPossible, TILES } from './tiles.js';
-import { bodyOf, type MatrixProduct } from './weights.js';
+import { bodyOf, type MatrixProduct, type Parts } from './weights.js';
 
 export interface TiledProduct extends MatrixProduct {
   readonly kernel: 'matmul' | 'conv2d';
-  /** Results that the columns are of, as many each; y then has one after the other, so many elements apart. */
-  readonly parts?: { readonly count: number; readonly pitch: number };
+  readonly parts?: Parts;
   readonly wantsBorder?: boolean;
-  /** Convolutions that the inner dimension of w has one after the other, for different rows of y (windows-of-x.wgsl). */
+  /** Convolutions that the inner dimension of w has one after the other, for different rows of y (phases.wgsl). */
   readonly phases?: number;
   readonly params?: Readonly<Record<string, number>>;
   readonly constants?: Readonly<Record<string, number | boolean>>;
@@ -82,8 +81,7 @@ export function tiledProduct({
         inner: inner * phases,
         split,
         rows_per_image: rowsPerImage / phases,
-        part_columns: columns / (parts?.count ?? 1),
-        part_pitch: parts?.pitch ?? 0,
+        ...partParams(columns, parts),
         ...own.params,
       },
       workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / phases / tile.rows), splits * phases],

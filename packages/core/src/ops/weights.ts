@@ -36,6 +36,12 @@ export function bodyOf(
   return tiles ? 'lanes' : undefined;
 }
 
+/** Results that the columns of a product are of, as many each; y then has one after the other, so many elements apart. */
+export interface Parts {
+  readonly count: number;
+  readonly pitch: number;
+}
+
 /** y = x · wᵀ + bias over the last dimension of x, or over the window of a convolution. */
 export interface MatrixProduct {
   readonly x: Tensor;
