@@ -6,9 +6,9 @@
 //   y   (images, groups, SLICES, 2)
 //
 // One workgroup per (slice, GROUPS neighbouring groups, image). With several groups its threads lie along the channels of all
-// of them, so that memory is read as it lies, and WORKGROUP is a multiple of those vectors. With one, a thread has a vector of
-// its channels in every so many pixels, or several of them where a pixel has more than there are threads. Where SUBGROUP is
-// above 1 the workgroup is one subgroup with one group.
+// of them, so that memory is read as it lies, and WORKGROUP is a multiple of those vectors; a vector may reach over two groups, and
+// SHARERS threads add up what there is of a group. With one, a thread has a vector of its channels in every so many pixels, or
+// several of them where a pixel has more than there are threads. Where SUBGROUP is above 1 the workgroup is one subgroup with one group.
 // Uses workgroup-sum.wgsl.
 
 struct Params {
@@ -22,24 +22,35 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
 
 const ACROSS = WORKGROUP;
+const SHARERS = min(16u, WORKGROUP / GROUPS);
+
+// What each thread has of the group that its vector begins in, and of the next one.
+var<workgroup> shares: array<vec4f, select(1, WORKGROUP, GROUPS > 1)>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.channels / params.groups / WIDTH;
+  let own = params.channels / params.groups;
+  let vectors = own * GROUPS / WIDTH;
   let row = params.channels / WIDTH;
-  let vectors = width * GROUPS;
   let first_group = group.y * GROUPS;
-  let start = group.z * params.pixels * row + first_group * width;
-  let pivot = first_of(Vec(x[start + lane % vectors / width * width]));
-  let per_slice = (params.pixels + SLICES - 1) / SLICES;
-  let first = group.x * per_slice;
-  let last = min(first + per_slice, params.pixels);
+  let image = group.z * params.pixels * row;
+  let start = image + first_group * own / WIDTH;
   // Threads behind the last whole pixel have nothing to do.
   let across = min(vectors, WORKGROUP);
   let stride = WORKGROUP / across;
+  let per_slice = (params.pixels + SLICES - 1) / SLICES;
+  let first = group.x * per_slice;
+  let last = min(first + per_slice, params.pixels);
   let begin = first + select(lane / across, last, lane / across >= stride);
+  // Of the group that this thread's vector begins in, the first number, and where in the vector the next one begins.
+  let its_group = select(0, lane % across * WIDTH / own, GROUPS > 1);
+  let edge = (its_group + 1) * own - select(0, lane % across * WIDTH, GROUPS > 1);
+  let its_first = image * WIDTH + (first_group + its_group) * own;
+  let next_first = its_first + select(0, own, edge < WIDTH);
+  let pivot = split_at(edge, x_number(its_first), x_number(next_first));
 
-  var sums = vec2f(0);
+  var sums = Vec(0);
+  var squares = Vec(0);
   for (var i = lane % across; i < vectors; i += across) {
     for (var pixel = begin; pixel < last; pixel += stride * HELD) {
       @unroll for (var j = 0u; j < HELD; j++) {
@@ -47,28 +58,45 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let held#j = Vec(x[start + min(at#j, last - 1) * row + i]);
       }
       @unroll for (var j = 0u; j < HELD; j++) {
-        let distance = select(Vec(0), held#j - Vec(pivot), at#j < last);
-        sums += vec2f(inner(distance, Vec(1)), inner(distance, distance));
+        let distance = select(Vec(0), held#j - pivot, at#j < last);
+        sums += distance;
+        squares += distance * distance;
       }
     }
   }
-  if (GROUPS > 1) {
-    partial[lane] = sums;
-    workgroupBarrier();
-    if (lane < GROUPS) {
-      var total = vec2f(0);
-      for (var from_pixel = lane * width; from_pixel < WORKGROUP; from_pixel += vectors) {
-        for (var i = 0u; i < width; i++) {
-          total += partial[from_pixel + i];
-        }
-      }
-      y[(group.z * params.groups + first_group + lane) * SLICES + group.x] = total;
+  if (GROUPS == 1) {
+    let total = sum_across(vec2f(inner(sums, Vec(1)), inner(squares, Vec(1))), lane);
+    if (lane == 0) {
+      y[(group.z * params.groups + group.y) * SLICES + group.x] = total;
     }
     return;
   }
-  let at = (group.z * params.groups + group.y) * SLICES + group.x;
-  let total = sum_across(sums, lane);
-  if (lane == 0) {
-    y[at] = total;
+  let begins = split_at(edge, 1, 0);
+  let goes_on = Vec(1) - begins;
+  shares[lane] = vec4f(inner(sums, begins), inner(squares, begins), inner(sums, goes_on), inner(squares, goes_on));
+  workgroupBarrier();
+  let shared_group = lane / SHARERS;
+  if (shared_group < GROUPS) {
+    let first_vector = shared_group * own / WIDTH;
+    let count = ((shared_group + 1) * own - 1) / WIDTH + 1 - first_vector;
+    var sum = vec2f(0);
+    for (var i = lane % SHARERS; i < count * stride; i += SHARERS) {
+      let vector = first_vector + i % count;
+      let share = shares[i / count * vectors + vector];
+      sum += select(share.zw, share.xy, vector * WIDTH / own == shared_group);
+    }
+    partial[lane] = sum;
   }
+  workgroupBarrier();
+  if (lane < GROUPS) {
+    var total = vec2f(0);
+    for (var i = 0u; i < SHARERS; i++) {
+      total += partial[lane * SHARERS + i];
+    }
+    y[(group.z * params.groups + first_group + lane) * SLICES + group.x] = total;
+  }
+}
+
+fn x_number(at: u32) -> f32 {
+  return number_of(Vec(x[at / WIDTH]), at % WIDTH);
 }

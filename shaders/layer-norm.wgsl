@@ -45,8 +45,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let rstd = inverseSqrt(sum_across(vec2f(squares, 0), lane).x / f32(params.channels) + params.eps);
 
   @unroll for (var i = 0u; i < HELD; i++) {
+    // Read by all, so that no one's reading waits for another's storing.
+    let vector = min(at#i, vectors - 1);
+    let value = distance#i * rstd * Vec(gamma[vector]) + Vec(beta[vector]);
     if (row < params.rows && at#i < vectors) {
-      y[start + at#i] = to_y_vec(distance#i * rstd * Vec(gamma[at#i]) + Vec(beta[at#i]));
+      y[start + at#i] = to_y_vec(value);
     }
   }
 }

@@ -1,9 +1,9 @@
 // What all tiles of y = activation(x · wᵀ + bias + shift) + residual share, on the matrix units (tensor-tile.wgsl) and on lanes
 // (lane-tile.wgsl): what is bound, where weights lie, and where results go. How x is fetched is a part of its own:
 // rows-of-x.wgsl or windows-of-x.wgsl, which have
-//   params                        with rows, columns, inner, split, rows_per_image and part_...
-//   begin_row(row, part) -> at    for each row of x that a thread fetches: all that x_chunk needs to know of it
-//   begin_step(k) -> step         the same of an inner index
+//   params                        with rows, columns, inner, split, rows_per_image, part_... and beside
+//   begin_row(row, part) -> XRow  for each row of x that a thread fetches: all that x_chunk needs to know of it
+//   begin_step(k) -> XStep        the same of an inner index
 //   x_chunk(at, step) -> XEight   eight numbers of that row, from that inner index on
 //   begin_results(part) -> at     the row of y that the first row's sums are
 //   y_row(row, at) -> row         the same of other rows
@@ -11,7 +11,7 @@
 //
 //   w        (inner / 32, columns, 32); behind them memory for whole tiles, with anything in it
 //   bias     (columns)
-//   shift    (images, columns)         one row per image, the image being row / rows_per_image
+//   shift    (images, columns)         one row per image, the image being row / rows_per_image; where BESIDE, one for all
 //   residual (rows, columns)
 //   y        (splits, rows, columns)   each split has the sum over its part of the inner dimension
 //
@@ -21,6 +21,12 @@
 //
 // GATED: y = value * gelu(gate), value being the first half of the columns and gate the second (GEGLU: Shazeer 2020, arXiv
 // 2002.05202); y is (rows, columns / 2).
+//
+// BESIDE: behind x, the inner dimension runs over `beside`, and behind w over `beside_w`: the sum of two products is one. On the matrix
+// units alone.
+//
+//   beside   (rows, params.beside)
+//   beside_w (params.beside / 32, columns, 32), and memory as behind w
 //
 // JOINT: columns belong to several results, part_columns each, of which y has one after the other, part_pitch apart.
 
@@ -38,9 +44,17 @@ fn w_chunk(k: u32, column: u32) -> u32 {
   return (at / 32 * params.columns + column) * 4 + at % 32 / 8;
 }
 
-// The weights' inner dimension.
+// The inner dimension of w.
 fn w_inner() -> u32 {
+  if (BESIDE) {
+    return params.inner - params.beside;
+  }
   return select(params.inner, params.inner / 2, IN_TWO);
+}
+
+// Where a row of `beside` would begin if it had as much before it as x has.
+fn beside_row(row: u32) -> u32 {
+  return row * (params.beside / 8) - w_inner() / 8;
 }
 
 // Columns of y.
@@ -75,7 +89,8 @@ fn with_bias(sum: Vec, column: u32) -> Vec {
 fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
   var value = with_bias(sum, column);
   if (HAS_SHIFT) {
-    value += Vec(shift[(row / params.rows_per_image * params.columns + column) / WIDTH]);
+    let image = select(row / params.rows_per_image, 0, BESIDE);
+    value += Vec(shift[(image * params.columns + column) / WIDTH]);
   }
   value = activate_vec(ACTIVATION, value);
   if (HAS_RESIDUAL) {

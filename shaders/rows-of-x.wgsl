@@ -12,14 +12,21 @@ struct Params {
   rows_per_image: u32,
   part_columns: u32,
   part_pitch: u32,
+  beside: u32,
 }
 
-fn begin_row(row: u32, part: u32) -> u32 {
-  return row * w_inner() / 8;
+struct XRow {
+  at: u32,
+  beside_at: u32,
+}
+alias XStep = u32;
+
+fn begin_row(row: u32, part: u32) -> XRow {
+  return XRow(row * w_inner() / 8, beside_row(row));
 }
 
 // How far into a row of x an inner index is.
-fn begin_step(k: u32) -> u32 {
+fn begin_step(k: u32) -> XStep {
   return select(k, k % w_inner(), IN_TWO) / 8;
 }
 
@@ -31,6 +38,6 @@ fn y_row(row: u32, results_at: u32) -> u32 {
   return results_at + row;
 }
 
-fn x_chunk(row_at: u32, step: u32) -> XEight {
-  return x[row_at + step];
+fn x_chunk(row: XRow, step: XStep) -> XEight {
+  return x[row.at + step];
 }

@@ -26,24 +26,26 @@ struct Params {
   up_height: u32,
   up_width: u32,
   out_width: u32,
+  beside: u32,
 }
 
 // Of an output pixel: the input pixel at the corner of its window, and where that would lie in x.
-struct Window {
+struct XRow {
   at: u32,
+  beside_at: u32,
   image_at: u32,
   top: i32,
   left: i32,
 }
 
 // Of an inner index: its tap, its channel, and how far into x from the window's corner they are.
-struct Step {
+struct XStep {
   by: u32,
   tap: vec2i,
   channel: u32,
 }
 
-fn begin_row(row: u32, part: u32) -> Window {
+fn begin_row(row: u32, part: u32) -> XRow {
   let pixel = row % params.rows_per_image;
   let corner = vec2i(vec2u(pixel / params.out_width, pixel % params.out_width) * params.stride + odd_of(phase_of(part)));
   let image_at = row / params.rows_per_image * (params.in_height + BORDER);
@@ -53,16 +55,16 @@ fn begin_row(row: u32, part: u32) -> Window {
   let at = (i32(image_at) + before + top) * i32(params.in_width + BORDER) + before + left;
   // What begin_step takes for more channels are the phases before.
   let phases_at = i32(phase_of(part) * params.channels / 8);
-  return Window(u32(at * i32(params.channels / 8) - phases_at), image_at, top, left);
+  return XRow(u32(at * i32(params.channels / 8) - phases_at), beside_row(row), image_at, top, left);
 }
 
-fn begin_step(k: u32) -> Step {
+fn begin_step(k: u32) -> XStep {
   let taps = KERNEL * KERNEL;
   let tap = k / 32 % taps;
   let at = vec2u(tap / KERNEL, tap % KERNEL);
   let channel = k / 32 / taps * 32 + k % 32;
   let by = ((at.x * (params.in_width + BORDER) + at.y) * params.channels + channel) / 8;
-  return Step(by, vec2i(at), channel);
+  return XStep(by, vec2i(at), channel);
 }
 
 fn phase_of(part: u32) -> u32 {
@@ -88,7 +90,7 @@ fn y_row(row: u32, results_at: u32) -> u32 {
   return results_at + output_pixel(row, 0, params.out_width);
 }
 
-fn x_chunk(window: Window, step: Step) -> XEight {
+fn x_chunk(window: XRow, step: XStep) -> XEight {
   if (BORDER == 1) {
     return x[window.at + step.by];
   }

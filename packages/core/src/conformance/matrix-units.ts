@@ -5,11 +5,11 @@
 import { encodeSafetensorsHeader, f32ToF16Bits, openSafetensors } from '../checkpoint/index.js';
 import { bytesSource } from '../checkpoint/source.js';
 import { type Gpu, type MatrixUnits, type Precision, withTier } from '../gpu/gpu.js';
-import { cast, type Tensor } from '../gpu/graph.js';
+import { cast, graphOf, type Tensor } from '../gpu/graph.js';
 import { kernelSource } from '../gpu/kernel.js';
 import { compile, createPlan } from '../gpu/plan.js';
 import { type Recording, record } from '../gpu/recording.js';
-import { linears } from '../model/layers.js';
+import { conv2dAndShortcut, linear, linearOfSum, linears } from '../model/layers.js';
 import { attention } from '../ops/attention.js';
 import { conv2d } from '../ops/conv2d.js';
 import { add, addPerImage, geglu, silu } from '../ops/elementwise.js';
@@ -45,7 +45,7 @@ interface Case {
   readonly tolerance?: number;
 }
 
-function linear(rows: number, inner: number, columns: number): Case {
+function product(rows: number, inner: number, columns: number): Case {
   return {
     name: `matmul ${rows} x ${inner} x ${columns}`,
     weights: { weight: [columns, inner], bias: [columns] },
@@ -103,6 +103,41 @@ function normed(shape: readonly [number, number, number, number], columns: numbe
   };
 }
 
+/** A convolution, and a linear layer of other channels beside it. */
+function shortcut([images, height, width, channels]: readonly [number, number, number, number], columns: number): Case {
+  return {
+    name: `conv2d ${images} x ${height} x ${width} x ${columns}, a shortcut of ${channels}`,
+    weights: {
+      ...{ 'conv.weight': [columns, columns, 3, 3], 'conv.bias': [columns] },
+      ...{ 'shortcut.weight': [columns, channels], 'shortcut.bias': [columns] },
+    },
+    inputs: { x: [images, height, width, channels], h: [images, height, width, columns] },
+    build(w) {
+      const layer = conv2dAndShortcut(w.at('conv'), w.at('shortcut'), channels, columns);
+      return ({ x, h }) => layer(x!)(h!);
+    },
+  };
+}
+
+/** A linear layer of x and of what another has made. */
+function ofSum(rows: number, inner: number, channels: number): Case {
+  return {
+    name: `matmul ${rows} x ${channels} of a sum with ${inner}`,
+    weights: {
+      ...{ 'first.weight': [channels, inner], 'first.bias': [channels] },
+      ...{ 'second.weight': [channels, channels], 'second.bias': [channels] },
+    },
+    inputs: { g: [1, rows, inner], x: [1, rows, channels], r: [1, rows, channels] },
+    build(w) {
+      const [first, second] = [linear(w.at('first'), inner, channels), linear(w.at('second'), channels, channels)];
+      return ({ g, x, r }) => {
+        const both = linearOfSum(graphOf(x!).gpu, second, first) ?? ((x, g) => second(add(x, first(g))));
+        return add(r!, both(x!, g!));
+      };
+    },
+  };
+}
+
 function attending(images: number, queries: number, keys: number, heads: number, headWidth: number): Case {
   const channels = heads * headWidth;
   return {
@@ -145,19 +180,19 @@ const inTiles = (tile: string, one: Case): Case => ({ ...one, name: `${one.name}
 
 /** Every tile, ragged edges, splits of the inner dimension, widths that are not divisible by 4, every padding. */
 const CASES: readonly Case[] = [
-  linear(1, 32, 1),
-  linear(3, 1280, 330),
-  linear(9, 64, 33),
+  product(1, 32, 1),
+  product(3, 1280, 330),
+  product(9, 64, 33),
   joint(1, 3, 1, 32),
   joint(2, 70, 3, 32),
-  linear(130, 64, 70),
-  linear(200, 320, 323),
-  linear(77, 1024, 320),
-  linear(128, 2560, 1280),
-  linear(4096, 96, 1280),
-  linear(2500, 96, 520),
-  precisely(linear(21, 96, 70)),
-  precisely(linear(154, 1024, 4096)),
+  product(130, 64, 70),
+  product(200, 320, 323),
+  product(77, 1024, 320),
+  product(128, 2560, 1280),
+  product(4096, 96, 1280),
+  product(2500, 96, 520),
+  precisely(product(21, 96, 70)),
+  precisely(product(154, 1024, 4096)),
   gated(33, 64, 38),
   gated(70, 32, 520),
   gated(4096, 96, 640),
@@ -171,8 +206,12 @@ const CASES: readonly Case[] = [
   convolution([2, 64, 64, 32], 320),
   normed([2, 9, 7, 32], 40),
   normed([1, 128, 72, 64], 70),
+  shortcut([2, 9, 7, 128], 64),
+  shortcut([1, 16, 16, 192], 320),
+  ofSum(70, 128, 64),
+  ofSum(300, 1280, 320),
   ...[...TILES.tensor.keys()].flatMap((tile) => [
-    inTiles(tile, linear(300, 320, 323)),
+    inTiles(tile, product(300, 320, 323)),
     inTiles(tile, gated(200, 64, 520)),
     inTiles(tile, convolution([2, 13, 11, 64], 200)),
   ]),
@@ -292,6 +331,17 @@ export function judgeMatrixUnits(results: readonly MatrixUnitsResult[]): MatrixU
 
 /** The kernels' text: a verdict holds for this, and for no other version of it. */
 export const matrixKernels = (): string =>
-  (['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows', 'fold-taps', 'sum-splits', 'to-blocks'] as const)
+  (
+    [
+      'matmul-tensor',
+      'conv2d-tensor',
+      'attention-tensor',
+      'few-rows',
+      'fold-taps',
+      'fold-linears',
+      'sum-splits',
+      'to-blocks',
+    ] as const
+  )
     .map((name) => kernelSource(name).code)
     .join('\n');

@@ -1,9 +1,11 @@
 /** What kernels of tiles read eight numbers of a binding at once as: its type, and what is in it. */
 import type { StorageType } from './graph.js';
 
+const eightOf = (name: string): string => `${name[0]!.toUpperCase()}${name.slice(1)}Eight`;
+
 /** Four of them as f32, and only where they are inside; `name` is the binding's. */
 export function eights(name: string, type: StorageType): string {
-  const eight = `${name[0]!.toUpperCase()}${name.slice(1)}Eight`;
+  const eight = eightOf(name);
   if (type === 'f16') {
     return `alias ${eight} = vec4u;
 fn ${name}_low(v: ${eight}) -> vec4f { return vec4f(unpack2x16float(v.x), unpack2x16float(v.y)); }
@@ -18,18 +20,21 @@ fn ${name}_if(v: ${eight}, is_in: bool) -> ${eight} {
 }`;
 }
 
-/** For the matrix units: eight halves of x; what is f32 is rounded to halves, or cut into what halves hold and the rest. */
-export function halvesOfEights(type: StorageType): string {
-  if (type === 'f16') {
-    return `fn x_halves(v: XEight) -> vec4u { return v; }
-fn x_part(v: XEight, is_rest: bool) -> vec4u { return select(v, vec4u(0), is_rest); }`;
-  }
-  return `fn x_halves(v: XEight) -> vec4u {
+/** For the matrix units: eight halves; what is f32 is rounded. */
+export function halvesOfEights(name: string, type: StorageType): string {
+  const eight = eightOf(name);
+  if (type === 'f16') return `fn ${name}_halves(v: ${eight}) -> vec4u { return v; }`;
+  return `fn ${name}_halves(v: ${eight}) -> vec4u {
   let a = clamp(v[0], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
   let b = clamp(v[1], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
   return vec4u(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
+}`;
 }
-fn high_bits(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(v) & vec4u(0xffffe000)); }
+
+/** Of x: what halves hold, or the rest. */
+export function partsOfEights(type: StorageType): string {
+  if (type === 'f16') return 'fn x_part(v: XEight, is_rest: bool) -> vec4u { return select(v, vec4u(0), is_rest); }';
+  return `fn high_bits(v: vec4f) -> vec4f { return bitcast<vec4f>(bitcast<vec4u>(v) & vec4u(0xffffe000)); }
 fn x_part(v: XEight, is_rest: bool) -> vec4u {
   let a = high_bits(v[0]);
   let b = high_bits(v[1]);

@@ -15,7 +15,8 @@ export type StorageType = 'f32' | 'f16';
 
 /** The bytes behind one or more tensors. */
 export interface Storage {
-  readonly type: StorageType;
+  /** Halves, once narrow.ts has found that nobody reads more of it. */
+  type: StorageType;
   /** With the border around its pixels, once fuse.ts has given it one. */
   elements: number;
   /** The graph that computes it; undefined for weights, which are there before and after. */

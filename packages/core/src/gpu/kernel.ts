@@ -7,7 +7,7 @@
 
 import { ShaderError } from '../errors.js';
 import { ACTIVATE } from './activate.js';
-import { eights, halvesOfEights } from './eights.js';
+import { eights, halvesOfEights, partsOfEights } from './eights.js';
 import { COMPUTE_STAGE } from './flags.js';
 import type { Gpu } from './gpu.js';
 import type { StorageType } from './graph.js';
@@ -124,7 +124,12 @@ export function prelude(source: KernelSource, variant: Variant): string {
   if (subgroup > 1 || variant.shuffles) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
   if (isEights) {
     const stored = { x: types.x ?? 'f32', w: weights === 'pairs' ? 'f16' : (types.w ?? 'f32') };
-    lines.push(eights('x', stored.x), eights('w', stored.w), matrixUnits ? halvesOfEights(stored.x) : '');
+    lines.push(eights('x', stored.x), eights('w', stored.w));
+    if (matrixUnits) {
+      const beside = types.beside ?? 'f16'; // if it is absent, no larger than what is bound then
+      lines.push(halvesOfEights('x', stored.x), partsOfEights(stored.x));
+      lines.push(eights('beside', beside), halvesOfEights('beside', beside));
+    }
   }
   if (matrixUnits) lines.unshift(MATRIX_UNITS);
   if (matrixUnits || tensors.some(({ name }) => typeOf(name) === 'f16')) lines.unshift('enable f16;');

@@ -81,7 +81,14 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     }
     assignActivations(gpu, recording, label);
 
-    const absent = makeOwn(ALIGNMENT, STORAGE, 'absent input');
+    const nothing = makeOwn(ALIGNMENT, STORAGE, 'absent input');
+    /** What kernels could write to is bound once. */
+    const nothings = new Map<number, GPUBuffer>();
+    const absent = (binding: number, type: GPUBufferBindingType): GPUBuffer => {
+      if (type !== 'storage') return nothing;
+      if (!nothings.has(binding)) nothings.set(binding, makeOwn(ALIGNMENT, STORAGE, 'absent input'));
+      return nothings.get(binding)!;
+    };
     const params = makeOwn(Math.max(1, graph.nodes.length) * PARAMS_PITCH, UNIFORM | COPY_DST, 'parameters');
     const packed = new ArrayBuffer(params.size);
     const steps = graph.nodes.map((node, i) => {
@@ -94,7 +101,10 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
           return { binding, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } };
         }
         const x = role === 'y' ? node.output : node.inputs[role];
-        return { binding, resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent } };
+        return {
+          binding,
+          resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent(binding, type) },
+        };
       });
       const bindGroup = gpu.device.createBindGroup({ label: name, layout, entries });
       return { name, shape: node.output.shape, product: node.product, pipeline, bindGroup, workgroups };

@@ -13,6 +13,7 @@ import {
   type StorageType,
   type Tensor,
 } from './graph.js';
+import { narrow } from './narrow.js';
 
 export type Shapes = Readonly<Record<string, readonly number[]>>;
 
@@ -57,6 +58,7 @@ export function record(
   );
   graph.taps.clear(); // they are outputs now
   fuse(graph, Object.values(outputs));
+  narrow(graph, Object.values(outputs));
   const reading = (names: readonly string[]) => dependentOn(graph, new Set(names.map((name) => inputs[name]!.storage)));
   const first = reading(steady);
   // Kernels that follow one another and need nothing of each other do not wait: the projections of the time embedding.

@@ -2,19 +2,46 @@
  * Layers: weights in, function out. Each names its weights as the checkpoint does and shows its result under its
  * module's name to whoever asks (`tap`), which is how conformance is checked layer by layer.
  */
-import { type StorageType, type Tensor, tap } from '../gpu/graph.js';
+import type { Gpu } from '../gpu/gpu.js';
+import { graphOf, type StorageType, type Tensor, tap } from '../gpu/graph.js';
 import { type Conv2dOptions, conv2d as conv2dOp } from '../ops/conv2d.js';
+import { add } from '../ops/elementwise.js';
+import { foldLinears, type Linear } from '../ops/fold-linears.js';
 import { jointMatmul, matmul } from '../ops/matmul.js';
 import { groupNorm as groupNormOp, layerNorm as layerNormOp } from '../ops/norms.js';
+import { canBeBeside } from '../ops/weights.js';
 import type { WeightScope } from '../soup/parameters.js';
 
 export type Layer = (x: Tensor) => Tensor;
 
+/** What a linear layer or a convolution has. */
+const weightsOf = (w: WeightScope, inChannels: number, outChannels: number, kernel?: number): Linear => ({
+  weight: w.matrix('weight', outChannels, inChannels, kernel),
+  bias: w.has('bias') ? w.vector('bias', [outChannels]) : undefined,
+});
+
+export interface LinearLayer extends Layer, Linear {
+  readonly path: string;
+}
+
 /** y = x · weightᵀ + bias. x (..., inChannels) -> (..., outChannels), stored as `type` or as activations are. */
-export function linear(w: WeightScope, inChannels: number, outChannels: number, type?: StorageType): Layer {
-  const weight = w.matrix('weight', outChannels, inChannels);
-  const bias = w.has('bias') ? w.vector('bias', [outChannels]) : undefined;
-  return (x) => tap(w.path, matmul(x, weight, bias, type));
+export function linear(w: WeightScope, inChannels: number, outChannels: number, type?: StorageType): LinearLayer {
+  const { weight, bias } = weightsOf(w, inChannels, outChannels);
+  const layer = (x: Tensor) => tap(w.path, matmul(x, weight, bias, { type }));
+  return Object.assign(layer, { path: w.path, weight, bias });
+}
+
+/** second(x + first(g)) as one product, g's by weights multiplied beforehand; x in halves; undefined where the device cannot. */
+export function linearOfSum(
+  gpu: Gpu,
+  second: LinearLayer,
+  first: LinearLayer,
+): ((x: Tensor, g: Tensor) => Tensor) | undefined {
+  if (!canBeBeside(gpu, first.weight, second.weight)) return undefined;
+  return (x, g) => {
+    const { weight, bias } = foldLinears(graphOf(g), first, second);
+    return tap(second.path, matmul(g, weight, bias, { beside: { x, w: second.weight } }));
+  };
 }
 
 /**
@@ -88,9 +115,35 @@ export function conv2d(
   { kernel = 3, ...fixed }: Conv2dOptions & { kernel?: number } = {},
 ): (x: Tensor, options?: Conv2dOptions) => Tensor {
   if (kernel === 1) return linear(w, inChannels, outChannels);
-  const weight = w.matrix('weight', outChannels, inChannels, kernel);
-  const bias = w.has('bias') ? w.vector('bias', [outChannels]) : undefined;
+  const { weight, bias } = weightsOf(w, inChannels, outChannels, kernel);
   return (x, options) => tap(w.path, conv2dOp(x, weight, bias, { ...fixed, ...options }));
+}
+
+/** conv(h) + x, for x and then h (N, H, W, channels), which is made of it. */
+export function conv2dAndInput(conv: WeightScope, channels: number) {
+  const layer = conv2d(conv, channels, channels);
+  return (x: Tensor): Layer =>
+    (h) =>
+      add(x, layer(h));
+}
+
+/**
+ * conv(h) + shortcut(x), a convolution by 3 x 3 and one by 1 x 1, for x (N, H, W, inChannels) and then h (N, H, W, outChannels), which
+ * is made of it. On the matrix units that is one product, unless somebody asks for either.
+ */
+export function conv2dAndShortcut(conv: WeightScope, shortcut: WeightScope, inChannels: number, outChannels: number) {
+  const { weight, bias } = weightsOf(conv, outChannels, outChannels, 3);
+  const linearShortcut = linear(shortcut, inChannels, outChannels);
+  return (x: Tensor): Layer => {
+    const { gpu, wantsTap } = graphOf(x);
+    const isAsked = wantsTap(conv.path) || wantsTap(shortcut.path);
+    if (!isAsked && x.storage.type === 'f16' && canBeBeside(gpu, weight, linearShortcut.weight)) {
+      const beside = { x, w: linearShortcut.weight, bias: linearShortcut.bias };
+      return (h) => conv2dOp(h, weight, bias, { type: 'residual', beside });
+    }
+    const residual = linearShortcut(x);
+    return (h) => add(residual, tap(conv.path, conv2dOp(h, weight, bias)));
+  };
 }
 
 export function groupNorm(w: WeightScope, channels: number, groups: number, eps: number): Layer {

@@ -1,8 +1,8 @@
 /** The residual block of the UNet and the VAE (diffusers ResnetBlock2D), and what changes the size between blocks. */
 import { firstOf, type Tensor, tap } from '../gpu/graph.js';
-import { add, addPerImage, silu } from '../ops/elementwise.js';
+import { addPerImage, silu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
-import { conv2d, groupNorm, type Layer } from './layers.js';
+import { conv2d, conv2dAndInput, conv2dAndShortcut, groupNorm, type Layer } from './layers.js';
 
 export interface ResnetOptions {
   readonly inChannels: number;
@@ -18,20 +18,18 @@ export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, e
   const norm1 = groupNorm(w.at('norm1'), inChannels, groups, eps);
   const conv1 = conv2d(w.at('conv1'), inChannels, outChannels);
   const norm2 = groupNorm(w.at('norm2'), outChannels, groups, eps);
-  const conv2 = conv2d(w.at('conv2'), outChannels, outChannels);
-  const shortcut =
+  const withShortcut =
     inChannels === outChannels
-      ? (x: Tensor) => x
-      : conv2d(w.at('conv_shortcut'), inChannels, outChannels, { kernel: 1 });
+      ? conv2dAndInput(w.at('conv2'), outChannels)
+      : conv2dAndShortcut(w.at('conv2'), w.at('conv_shortcut'), inChannels, outChannels);
 
   // x (N, H, W, inChannels), temb (N or more, its channels), through SiLU already -> (N, H, W, outChannels)
   return (x: Tensor, temb?: Tensor): Tensor => {
-    const residual = shortcut(x);
+    const conv2 = withShortcut(x);
     const shift = timeProj && temb && firstOf(timeProj(temb), x.shape[0]!); // before conv1, which can then add it as it stores
     let h = conv1(silu(norm1(x)));
     if (shift) h = addPerImage(h, shift);
-    h = conv2(silu(norm2(h)));
-    return tap(w.path, add(residual, h));
+    return tap(w.path, conv2(silu(norm2(h))));
   };
 }
 

@@ -1,9 +1,9 @@
 /** The transformer inside the UNet (diffusers Transformer2DModel and BasicTransformerBlock). */
-import { repeat, reshape, type Tensor, tap } from '../gpu/graph.js';
+import { graphOf, repeat, reshape, type Tensor, tap } from '../gpu/graph.js';
 import { attention } from '../ops/attention.js';
 import { add, geglu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
-import { groupNorm, layerNorm, linear, linears, times } from './layers.js';
+import { groupNorm, type LinearLayer, layerNorm, linear, linearOfSum, linears, times } from './layers.js';
 
 /** Fixed in diffusers, whatever the config says for the other norms. */
 const GROUP_NORM_EPS = 1e-6;
@@ -28,19 +28,27 @@ export function transformer2d(w: WeightScope, options: TransformerOptions) {
   const norm = groupNorm(w.at('norm'), channels, groups, GROUP_NORM_EPS);
   // A linear layer or a 1x1 convolution, as use_linear_projection says: the same numbers either way.
   const projIn = linear(w.at('proj_in'), channels, channels);
-  const blocks = times(layers, (i) => transformerBlock(w.at('transformer_blocks', i), options));
   const projOut = linear(w.at('proj_out'), channels, channels);
+  const blocks = times(layers, (i) => {
+    const isLast = i === layers - 1;
+    return transformerBlock(w.at('transformer_blocks', i), options, isLast ? projOut : undefined);
+  });
 
   return (x: Tensor, context: Tensor): Tensor => {
     const [images, height, width] = x.shape as [number, number, number, number];
     let h = projIn(reshape(norm(x), [images, height * width, channels]));
     const residual = repeat(x, context.shape[0]!);
     for (const block of blocks) h = block(h, context);
-    return tap(w.path, add(residual, reshape(projOut(h), residual.shape)));
+    return tap(w.path, add(residual, reshape(h, residual.shape)));
   };
 }
 
-function transformerBlock(w: WeightScope, { channels, heads, contextChannels }: TransformerOptions) {
+/** `after`: what its result goes through, if it is the last one. */
+function transformerBlock(
+  w: WeightScope,
+  { channels, heads, contextChannels }: TransformerOptions,
+  after?: LinearLayer,
+) {
   const norm1 = layerNorm(w.at('norm1'), channels, LAYER_NORM_EPS);
   const attn1 = selfAttention(w.at('attn1'), { channels, heads });
   const norm2 = layerNorm(w.at('norm2'), channels, LAYER_NORM_EPS);
@@ -49,10 +57,16 @@ function transformerBlock(w: WeightScope, { channels, heads, contextChannels }: 
   const ff = feedForward(w.at('ff'), channels);
 
   return (x: Tensor, context: Tensor): Tensor => {
-    const y = norm1(x);
-    let h = repeat(add(x, attn1(y)), context.shape[0]!);
-    h = add(h, attn2(norm2(h), context));
-    return tap(w.path, add(h, ff(norm3(h))));
+    const { gpu, wantsTap } = graphOf(x);
+    const isAsked = [w, ff, ff.out].some(({ path }) => wantsTap(path));
+    const afterSum = after && !isAsked ? linearOfSum(gpu, after, ff.out) : undefined;
+
+    let h = repeat(add(x, attn1(norm1(x))), context.shape[0]!);
+    h = add(h, attn2(norm2(h), context), afterSum && gpu.precision);
+    const gates = ff.gates(norm3(h));
+    if (afterSum) return afterSum(h, gates);
+    const y = tap(w.path, add(h, tap(ff.path, ff.out(gates))));
+    return after ? after(y) : y;
   };
 }
 
@@ -86,6 +100,6 @@ export function attentionLayer(w: WeightScope, { channels, heads, contextChannel
 function feedForward(w: WeightScope, channels: number) {
   const inner = channels * FEED_FORWARD_FACTOR;
   const proj = linear(w.at('net', 0, 'proj'), channels, inner * 2);
-  const out = linear(w.at('net', 2), inner, channels);
-  return (x: Tensor): Tensor => tap(w.path, out(tap(`${w.path}.net.0`, geglu(proj(x)))));
+  const gates = (x: Tensor): Tensor => tap(`${w.path}.net.0`, geglu(proj(x)));
+  return { path: w.path, gates, out: linear(w.at('net', 2), inner, channels) };
 }

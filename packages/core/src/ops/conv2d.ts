@@ -8,7 +8,7 @@ import { epilogueParams } from './epilogue.js';
 import { type HeldProduct, heldProduct, isHeld } from './held-rows.js';
 import { plainTiling } from './matmul.js';
 import { tiledProduct } from './tiled.js';
-import { type Matrix, type MatrixProduct, WIDEST_TILE } from './weights.js';
+import { type Beside, type Matrix, type MatrixProduct, WIDEST_TILE } from './weights.js';
 
 export interface Conv2dOptions {
   readonly stride?: number;
@@ -21,6 +21,8 @@ export interface Conv2dOptions {
    * begins a residual path is stored as its sums are.
    */
   readonly type?: StorageType | 'residual';
+  /** Added to it, pixel by pixel; only where canBeBeside, and at the size of x. */
+  readonly beside?: Beside;
 }
 
 /** y (N, H', W', rows of w) from x (N, H, W, C). */
@@ -66,6 +68,7 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     return tiledProduct({
       ...product,
       kernel: 'conv2d',
+      beside: options.beside,
       params: { ...window, channels },
       constants: { KERNEL: kernel, UPSAMPLE: isScaled && !isFolded },
       wantsBorder: kernel > 1 && !isScaled && padding.every((pixels) => pixels <= 1),

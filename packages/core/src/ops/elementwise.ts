@@ -1,7 +1,17 @@
 /** Ops that go element by element. */
 import { IncompatibleError } from '../errors.js';
 import { type Activation, activationCode } from '../gpu/activate.js';
-import { call, elementCount, graphOf, show, spread, type Tensor } from '../gpu/graph.js';
+import {
+  call,
+  type Dispatch,
+  elementCount,
+  graphOf,
+  type Node,
+  type StorageType,
+  show,
+  spread,
+  type Tensor,
+} from '../gpu/graph.js';
 
 /** y = activation(x). */
 export function activate(activation: Activation, x: Tensor): Tensor {
@@ -25,14 +35,14 @@ export function activate(activation: Activation, x: Tensor): Tensor {
 /** SiLU, x · sigmoid(x) (Elfwing et al., arXiv 1702.03118). */
 export const silu = (x: Tensor): Tensor => activate('silu', x);
 
-/** a + b. b has a's shape, or misses leading dimensions and is repeated over them. */
-export function add(a: Tensor, b: Tensor): Tensor {
+/** a + b. b has a's shape, or misses leading dimensions and is repeated over them. `type`: what to store it as, by default as residuals are. */
+export function add(a: Tensor, b: Tensor, type: StorageType = graphOf(a).gpu.residual): Tensor {
   const size = elementCount(a.shape);
   const period = elementCount(b.shape);
   if (!b.shape.every((length, i) => length === a.shape[a.shape.length - b.shape.length + i])) {
     throw new IncompatibleError(`cannot add ${show(b.shape)} to ${show(a.shape)}`);
   }
-  return addNode(a, b, false, { size, per_image: size, b_image: 0, period });
+  return addNode(a, b, { type, params: { size, per_image: size, b_image: 0, period } });
 }
 
 /** a (N, ..., C) + b (N, C): one row of channels for all pixels of an image. */
@@ -42,26 +52,29 @@ export function addPerImage(a: Tensor, b: Tensor): Tensor {
   if (a.shape[0] !== images || a.shape.at(-1) !== channels || b.shape.length !== 2) {
     throw new IncompatibleError(`cannot add ${show(b.shape)} to every pixel of ${show(a.shape)}`);
   }
-  return addNode(a, b, true, { size, per_image: size / images, b_image: channels, period: channels });
+  return addNode(a, b, {
+    type: graphOf(a).gpu.precision,
+    perImage: true,
+    params: { size, per_image: size / images, b_image: channels, period: channels },
+  });
 }
 
 function addNode(
   a: Tensor,
   b: Tensor,
-  perImage: boolean,
-  params: Record<'size', number> & Record<string, number>,
+  {
+    type,
+    perImage,
+    params,
+  }: Pick<Node, 'perImage'> & { type: StorageType; params: { size: number } & Dispatch['params'] },
 ): Tensor {
-  const graph = graphOf(a);
-  return call(graph, {
+  return call(graphOf(a), {
     kernel: 'add',
     inputs: { a, b },
     shape: a.shape,
-    type: perImage ? graph.gpu.precision : graph.gpu.residual,
+    type,
     perImage,
-    dispatch: () => ({
-      params,
-      workgroups: spread(params.size, 256),
-    }),
+    dispatch: () => ({ params, workgroups: spread(params.size, 256) }),
   });
 }
 
@@ -81,9 +94,10 @@ export function geglu(x: Tensor): Tensor {
   });
 }
 
-/** a and b side by side along the channels. */
+/** a and b side by side along the channels, in halves where matrix units read them. */
 export function concat(a: Tensor, b: Tensor): Tensor {
   const graph = graphOf(a);
+  const { matrixUnits, precision, residual } = graph.gpu;
   const [aChannels, bChannels] = [a.shape.at(-1)!, b.shape.at(-1)!];
   const shape = [...a.shape.slice(0, -1), aChannels + bChannels];
   const size = elementCount(shape);
@@ -94,7 +108,7 @@ export function concat(a: Tensor, b: Tensor): Tensor {
     kernel: 'concat',
     inputs: { a, b },
     shape,
-    type: graph.gpu.residual,
+    type: matrixUnits === 'none' ? residual : precision,
     dispatch: () => {
       const width = aChannels % 4 === 0 && bChannels % 4 === 0 ? 4 : 1;
       return {

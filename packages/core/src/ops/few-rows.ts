@@ -1,6 +1,6 @@
 /** Products of very few rows by weights that lie for the matrix units, which would have hardly anything to multiply. */
 import { activationCode } from '../gpu/activate.js';
-import { call, graphOf, type Tensor } from '../gpu/graph.js';
+import { call, type Graph, type Tensor } from '../gpu/graph.js';
 import { epilogueParams, partParams } from './epilogue.js';
 import type { MatrixProduct, Parts } from './weights.js';
 
@@ -11,14 +11,15 @@ const COLUMNS = 16;
 export const FEW_ROWS = 8;
 
 export interface FewRows extends MatrixProduct {
+  readonly graph: Graph;
   readonly rows: number;
   readonly parts?: Parts;
 }
 
 /** y = x · wᵀ + bias, w being a matrix of width 32, in halves. */
-export function fewRows({ x, w, bias, rows, shape, type, rowsPerImage, parts }: FewRows): Tensor {
+export function fewRows({ graph, x, w, bias, rows, shape, type, rowsPerImage, parts }: FewRows): Tensor {
   const columns = w.rows;
-  return call(graphOf(x), {
+  return call(graph, {
     kernel: 'few-rows',
     inputs: { x, w: w.data, bias },
     shape,

@@ -8,7 +8,7 @@ import { epilogueParams } from './epilogue.js';
 import { FEW_ROWS, fewRows } from './few-rows.js';
 import { heldProduct, isHeld } from './held-rows.js';
 import { tiledProduct } from './tiled.js';
-import type { Matrix } from './weights.js';
+import type { Beside, Matrix } from './weights.js';
 
 /** Rows that one thread computes, and threads along the columns, 4 columns each. */
 export interface PlainTile {
@@ -30,8 +30,15 @@ export function plainTiling(gpu: Gpu, product: Product): { tile: PlainTile; tili
   return { tile: PLAIN_TILES.get(name)!, tiling: { tile: name, splits: 1 } };
 }
 
-/** y = x · wᵀ + bias over the last dimension of x. x (..., inner), w (columns, inner), bias (columns). `type`: what to store y as. */
-export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType): Tensor {
+export interface MatmulOptions {
+  /** What to store y as. */
+  readonly type?: StorageType;
+  /** Added to it; only where canBeBeside. */
+  readonly beside?: Beside;
+}
+
+/** y = x · wᵀ + bias over the last dimension of x. x (..., inner), w (columns, inner), bias (columns). */
+export function matmul(x: Tensor, w: Matrix, bias?: Tensor, { type, beside }: MatmulOptions = {}): Tensor {
   const inner = x.shape.at(-1)!;
   if (inner !== w.inner) {
     throw new IncompatibleError(`${w.data.storage.label} takes ${w.inner} channels; its input is ${show(x.shape)}`);
@@ -42,8 +49,8 @@ export function matmul(x: Tensor, w: Matrix, bias?: Tensor, type?: StorageType):
   const rowsPerImage = rows / (x.shape[0] ?? 1);
   const graph = graphOf(x);
   const product = { x, w, bias, shape, type: type ?? graph.gpu.precision, rowsPerImage };
-  if (w.width === 32 && w.packed && rows <= FEW_ROWS) return fewRows({ ...product, rows });
-  if (w.width === 32) return tiledProduct({ ...product, kernel: 'matmul' });
+  if (w.width === 32 && w.packed && rows <= FEW_ROWS && !beside) return fewRows({ ...product, graph, rows });
+  if (w.width === 32) return tiledProduct({ ...product, beside, kernel: 'matmul' });
   if (isHeld(graph.gpu, w, rowsPerImage)) return heldProduct({ ...product, kernel: 'matmul-rows' });
   return batchedMatmul(graph, {
     x,
@@ -77,7 +84,9 @@ export function jointMatmul(x: Tensor, w: Matrix, count: number, { bias, type }:
     parts: { count, pitch },
   };
   const isFew = w.packed && rows <= FEW_ROWS;
-  const { storage } = isFew ? fewRows({ ...product, rows }) : tiledProduct({ ...product, kernel: 'matmul' });
+  const { storage } = isFew
+    ? fewRows({ ...product, graph: graphOf(x), rows })
+    : tiledProduct({ ...product, kernel: 'matmul' });
   return Array.from({ length: count }, (_, i) => ({ shape, storage, first: i * pitch }));
 }
 

@@ -46,8 +46,11 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   const graph = graphOf(x);
   const kind = kindOf(graph.gpu);
   const slices = Math.min(MAX_SLICES, pixels, Math.max(1, Math.ceil((pixels * channels) / groups / VALUES_PER_SLICE)));
-  const width = (channels / groups) % 4 === 0 ? 4 : 1;
-  const { groupsAtOnce, ...sums } = statsVariant(graph.gpu, { channels, groups, width, type: x.storage.type }, slices);
+  const { groupsAtOnce, ...sums } = statsVariant(
+    graph.gpu,
+    { own: channels / groups, groups, type: x.storage.type },
+    slices,
+  );
 
   const stats = call(graph, {
     kernel: 'group-norm-stats',
@@ -55,7 +58,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     shape: [images, groups, slices, 2],
     type: 'f32',
     dispatch: () => ({
-      variant: { ...sums, width },
+      variant: sums,
       params: { pixels, channels, groups },
       workgroups: [slices, groups / groupsAtOnce, images],
     }),
@@ -129,26 +132,28 @@ function wholeGroupNorm(
   });
 }
 
+/** `own` channels to a group. */
 function statsVariant(
   gpu: Gpu,
-  { channels, groups, width, type }: { channels: number; groups: number; width: 1 | 4; type: StorageType },
+  { own, groups, type }: { own: number; groups: number; type: StorageType },
   SLICES: number,
 ): Variant & { readonly groupsAtOnce: number } {
   const HELD = heldPixels(gpu);
-  if (kindOf(gpu) === 'processor') return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD }), groupsAtOnce: 1 };
+  const width = own % 4 === 0 ? 4 : 1;
+  if (kindOf(gpu) === 'processor') return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD }), width, groupsAtOnce: 1 };
   const most = Math.min(STATS_WORKGROUP, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
-  const own = channels / groups;
   const wanted = STATS_BYTES / (type === 'f16' ? 2 : 4);
   let groupsAtOnce = 1;
   while (groups % (groupsAtOnce * 2) === 0 && own * groupsAtOnce < wanted) groupsAtOnce *= 2;
-  const vectors = (own / width) * groupsAtOnce;
+  // A vector reaches over two groups at most.
+  const across = (own * groupsAtOnce) % 4 === 0 && own > 2 ? 4 : 1;
+  const vectors = (own / across) * groupsAtOnce;
   if (groupsAtOnce === 1 || vectors > most) {
-    return { constants: { SLICES, HELD, GROUPS: 1, WORKGROUP: 2 ** Math.floor(Math.log2(most)) }, groupsAtOnce: 1 };
+    const constants = { SLICES, HELD, GROUPS: 1, WORKGROUP: 2 ** Math.floor(Math.log2(most)) };
+    return { constants, width, groupsAtOnce: 1 };
   }
-  return {
-    constants: { SLICES, HELD, GROUPS: groupsAtOnce, WORKGROUP: Math.floor(most / vectors) * vectors },
-    groupsAtOnce,
-  };
+  const constants = { SLICES, HELD, GROUPS: groupsAtOnce, WORKGROUP: Math.floor(most / vectors) * vectors };
+  return { constants, width: across, groupsAtOnce };
 }
 
 /** A workgroup that adds up what its threads have: one subgroup where there is one, else by turns in workgroup memory. */

@@ -5,10 +5,11 @@ import { call, cast, elementCount, graphOf, spread, type Tensor } from '../gpu/g
 import type { Product } from '../gpu/tuning.js';
 import { epilogueConstants, partParams } from './epilogue.js';
 import { defaultTiling, isPossible, TILES } from './tiles.js';
-import { bodyOf, type MatrixProduct, type Parts } from './weights.js';
+import { type Beside, bodyOf, type MatrixProduct, type Parts } from './weights.js';
 
 export interface TiledProduct extends MatrixProduct {
   readonly kernel: 'matmul' | 'conv2d';
+  readonly beside?: Beside;
   readonly parts?: Parts;
   readonly wantsBorder?: boolean;
   /** Convolutions that the inner dimension of w has one after the other, for different rows of y (phases.wgsl). */
@@ -17,12 +18,13 @@ export interface TiledProduct extends MatrixProduct {
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
 
-/** y = x · wᵀ + bias, w being a matrix of width 32. */
+/** y = x · wᵀ + bias, w being a matrix of width 32; and what is beside it. */
 export function tiledProduct({
   kernel: op,
   x: given,
   w,
   bias,
+  beside,
   shape,
   type,
   rowsPerImage,
@@ -40,7 +42,7 @@ export function tiledProduct({
   const kernel = `${op}-${body}` as const;
   // Where activations are f32, what halves cannot hold is multiplied as well.
   const isInTwo = body === 'tensor' && graph.gpu.precision === 'f32';
-  const inner = (isInTwo ? w.inner * 2 : w.inner) / phases;
+  const inner = (isInTwo ? w.inner * 2 : w.inner) / phases + (beside?.w.inner ?? 0);
   const product: Product = { kernel, rows, columns, inner };
   const mostSplits = parts ? 1 : Number.POSITIVE_INFINITY; // sum-splits.wgsl makes one result
   const tuned = graph.gpu.tuning?.(product);
@@ -52,10 +54,12 @@ export function tiledProduct({
   const splits = Math.ceil(inner / split);
   const widthOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
   const width = widthOf(columns);
+  // What is beside has a bias, too: a shift that all images share.
+  const added = { bias, ...(beside?.bias && { shift: beside.bias }) };
   const y = call(graph, {
     kernel,
     product: { ...product, ...tiling },
-    inputs: { x, w: w.data, ...(splits === 1 && { bias }) },
+    inputs: { x, w: w.data, beside: beside?.x, beside_w: beside?.w.data, ...(splits === 1 && added) },
     shape: splits === 1 ? shape : [splits, rows, columns],
     type: splits === 1 ? type : 'f32',
     epilogue: splits === 1 && !parts ? { activation: true, add: true, gate: true } : {},
@@ -71,6 +75,7 @@ export function tiledProduct({
           GATED: node.isGated === true,
           JOINT: parts !== undefined,
           IN_TWO: isInTwo,
+          BESIDE: beside !== undefined,
           ...(op === 'conv2d' && { BORDER: Number(node.hasBorder === true), PHASES: phases }),
           ...own.constants,
         },
@@ -82,6 +87,7 @@ export function tiledProduct({
         split,
         rows_per_image: rowsPerImage / phases,
         ...partParams(columns, parts),
+        beside: beside?.w.inner ?? 0,
         ...own.params,
       },
       workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / phases / tile.rows), splits * phases],
@@ -91,7 +97,7 @@ export function tiledProduct({
   return call(graph, {
     kernel: 'sum-splits',
     product: { ...product, ...tiling },
-    inputs: { x: y, bias },
+    inputs: { x: y, ...added },
     shape,
     type,
     epilogue: { activation: true, add: true, gate: true },
@@ -103,7 +109,7 @@ export function tiledProduct({
           width,
           constants: { ...epilogueConstants(node), SPLITS: splits, GATED: node.isGated === true },
         },
-        params: { columns: columns / width, size, per_image: (rowsPerImage * columns) / width },
+        params: { columns: columns / width, size, per_image: ((beside ? rows : rowsPerImage) * columns) / width },
         workgroups: spread(node.isGated ? size / 2 : size, 256),
       };
     },

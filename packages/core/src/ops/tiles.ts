@@ -26,7 +26,7 @@ export function tensorTile(
 ): Tile {
   const subgroups = rowGroups * columnGroups;
   const panel = 32 * (Math.ceil((rows + columns) / 32) * (depth / 8) + 1);
-  const strip = 16 * (Math.min(columns / columnGroups / 16, subgroups > 4 ? 2 : 4) * 4 + 1);
+  const strip = 16 * (Math.min(columns / columnGroups / 16, subgroups > 4 ? 3 : 5) * 4 + 1);
   const constants = {
     ROW_GROUPS: rowGroups,
     COLUMN_GROUPS: columnGroups,

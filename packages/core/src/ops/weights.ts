@@ -4,6 +4,8 @@ import type { StorageType, Tensor } from '../gpu/graph.js';
 
 /** Columns of the widest tile: behind a matrix of width 32 lies memory for a whole one (tiles.ts). */
 export const WIDEST_TILE = 160;
+/** What tiles stage of the inner dimension at once, at most. */
+export const DEEPEST_TILE = 64;
 
 /**
  * A matrix, or a convolution seen as one: `rows` outputs by `inner` = taps * channels inputs, stored as
@@ -41,6 +43,18 @@ export interface Parts {
   readonly count: number;
   readonly pitch: number;
 }
+
+/** Another product of as many rows and columns, over the last dimension of x. */
+export interface Beside {
+  readonly x: Tensor;
+  readonly w: Matrix;
+  readonly bias?: Tensor;
+}
+
+/** Whether both products can be one: on the matrix units alone, and where no panel has numbers of both. */
+export const canBeBeside = (gpu: Gpu, w: Matrix, beside: Matrix): boolean =>
+  gpu.precision === 'f16' &&
+  [w, beside].every((one) => one.inner % DEEPEST_TILE === 0 && one.width === 32 && bodyOf(gpu, one) === 'tensor');
 
 /** y = x · wᵀ + bias over the last dimension of x, or over the window of a convolution. */
 export interface MatrixProduct {

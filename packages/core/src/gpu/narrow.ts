@@ -1,0 +1,52 @@
+/**
+ * What is rounded to halves by all who read it may be stored as halves: the same numbers, half of the memory, and no casts. Residuals
+ * are f32, but the last of each level meets nothing but concatenations and the matrix units.
+ */
+import { elementCount, type Graph, type Node, type Storage, type Tensor } from './graph.js';
+
+export function narrow(graph: Graph, outputs: readonly Tensor[]): void {
+  if (graph.gpu.precision === 'f32') return;
+  const kept = new Set(outputs.map(({ storage }) => storage));
+  const readers = readersOf(graph);
+  // From the end, since a copy rounds if those who read the copy do.
+  for (const { output } of graph.nodes.toReversed()) {
+    const all = readers.get(output.storage) ?? [];
+    if (all.length > 0 && !kept.has(output.storage) && all.every(([node, role]) => rounds(node, role))) {
+      output.storage.type = 'f16';
+    }
+  }
+  const gone = new Set(graph.nodes.filter((node) => !kept.has(node.output.storage) && passOver(node, readers)));
+  if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+}
+
+type Reader = readonly [node: Node, role: string];
+
+function readersOf(graph: Graph): Map<Storage, Reader[]> {
+  const readers = new Map<Storage, Reader[]>();
+  for (const node of graph.nodes) {
+    for (const [role, x] of Object.entries(node.inputs)) {
+      if (x) readers.set(x.storage, [...(readers.get(x.storage) ?? []), [node, role]]);
+    }
+  }
+  return readers;
+}
+
+/** Whether a kernel makes halves of what it reads there, before anything else. */
+function rounds({ kernel, output }: Node, role: string): boolean {
+  if (kernel === 'cast' || kernel === 'concat') return output.storage.type === 'f16';
+  return kernel === 'matmul-tensor' && (role === 'x' || role === 'beside');
+}
+
+/** Whether a node is a cast that changes nothing; its readers are given what it would have read. */
+function passOver({ kernel, inputs: { x }, output }: Node, readers: Map<Storage, Reader[]>): boolean {
+  if (kernel !== 'cast' || x?.storage.type !== output.storage.type || !x.storage.producer) return false;
+  if (elementCount(x.shape) !== elementCount(output.shape)) return false;
+  const all = readers.get(output.storage) ?? [];
+  // What the matrix units read is bound for writing, and then nothing else may read it.
+  if (all.some(([node]) => Object.values(node.inputs).some((other) => other?.storage === x.storage))) return false;
+  for (const [node, role] of all) {
+    node.inputs[role] = { ...node.inputs[role]!, storage: x.storage, ...(x.first !== undefined && { first: x.first }) };
+  }
+  readers.set(x.storage, [...(readers.get(x.storage) ?? []), ...all]);
+  return true;
+}
