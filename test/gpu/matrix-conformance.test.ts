@@ -36,7 +36,9 @@ test.runIf(hasF16)(
   async () => {
     const { wrong, count, kernels } = await conformed('unet');
     expect([wrong, count]).toEqual([[], 22]);
-    expect(kernels).toEqual(expect.arrayContaining(['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows']));
+    expect(kernels).toEqual(
+      expect.arrayContaining(['matmul-tensor', 'conv2d-tensor', 'attention-tensor', 'few-rows', 'fold-linears']),
+    );
   },
   900_000,
 );

@@ -1,7 +1,11 @@
 /** The kernels of the matrix units against the others, the units themselves being emulated. */
 import { checkMatrixUnits, judgeMatrixUnits } from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
+import { cast, graphOf } from '../../packages/core/src/gpu/graph.ts';
+import { foldLinears } from '../../packages/core/src/ops/fold-linears.ts';
+import { matrix, random, relativeL2, runOp, vector } from '../support/gpu.ts';
 import { emulatedGpu } from '../support/matrix-emulation.ts';
+import * as reference from '../support/reference.ts';
 
 const hasF16 = process.env.SOUP_TEST_F16 !== 'no'; // SwiftShader has none
 
@@ -9,9 +13,10 @@ test.runIf(hasF16)('products, convolutions and attention are what the other kern
   const small =
     /joint|matmul 1 |matmul 3 |matmul 130|matmul 33|matmul 40 |conv2d (1 x 5|3 x 3)|attention 2 x 70|matmul 21/;
   const tiles = /gated, (256x160|128x128x32)|conv2d.*, (128x128x32|128x16)/;
-  const only = new RegExp(`${small.source}|${tiles.source}`);
+  const two = /a shortcut of 128|70 x 64 of a sum/;
+  const only = new RegExp(`${small.source}|${tiles.source}|${two.source}`);
   const results = await checkMatrixUnits(await emulatedGpu(), { all: true, only });
-  expect([results.length, judgeMatrixUnits(results)], JSON.stringify(results)).toEqual([16, 'all']);
+  expect([results.length, judgeMatrixUnits(results)], JSON.stringify(results)).toEqual([18, 'all']);
 });
 
 test.runIf(hasF16)('a unit that reads beside a matrix is found out', async () => {
@@ -20,3 +25,34 @@ test.runIf(hasF16)('a unit that reads beside a matrix is found out', async () =>
   );
   expect(judgeMatrixUnits(await checkMatrixUnits(gpu, { only: /matmul 130/ }))).toBe('none');
 });
+
+test.runIf(hasF16)('weights of two linear layers are multiplied as a slow product does it', async () => {
+  const gpu = await emulatedGpu();
+  // Rows that do not fill the last workgroup.
+  const [inner, middle, rows] = [64, 96, 160];
+  const [w, v] = [random([middle, inner], 1), random([rows, middle], 2)];
+  const [wBias, vBias] = [random([middle], 3), random([rows], 4)];
+  const results = { weight: [inner * rows], bias: [rows] };
+  for (const [name, shape] of Object.entries(results)) {
+    const y = await runOp(gpu, { x: random([1, 4], 5) }, ({ x }) => {
+      const first = { weight: matrix(gpu, w, 1, true, 32), bias: vector(gpu, wBias) };
+      const second = { weight: matrix(gpu, v, 1, true, 32), bias: vector(gpu, vBias) };
+      const { weight, bias } = foldLinears(graphOf(x!), first, second);
+      return cast({ ...(name === 'weight' ? weight.data : bias!), shape }, 'f32');
+    });
+    const product = transposed(reference.matmul(transposed(w.data, middle), v.data, inner, rows, middle), inner);
+    const expected =
+      name === 'weight'
+        ? inBlocks(product, rows, inner)
+        : reference.matmul(wBias.data, v.data, 1, rows, middle, vBias.data);
+    expect(relativeL2(y, expected)).toBeLessThan(1e-3);
+  }
+});
+
+/** (rows, columns) -> (columns, rows). */
+const transposed = (x: ArrayLike<number>, rows: number) =>
+  Float32Array.from(x, (_, i) => x[(i % rows) * (x.length / rows) + Math.floor(i / rows)]!);
+
+/** (rows, columns) -> (columns / 32, rows, 32). */
+const inBlocks = (x: ArrayLike<number>, rows: number, columns: number) =>
+  Array.from(x, (_, i) => x[(Math.floor(i / 32) % rows) * columns + Math.floor(i / 32 / rows) * 32 + (i % 32)]!);

@@ -160,6 +160,7 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     [1, 14000, 40, 4], // more than one workgroup gets through, by one number at a time
     [2, 8200, 32, 2], // and by four
     [2, 1031, 320, 32],
+    [1, 6600, 160, 32], // five channels to a group, so that vectors reach over two
   ])('group norm of %i x %i x %i in %i groups', async (images, pixels, channels, groups) => {
     // As it is for processors, and for graphics cards, whose workgroups are wider.
     for (const tiles of [false, true]) await checkGroupNorm({ ...gpu, tiles }, images, pixels, channels, groups);

@@ -87,11 +87,14 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   const tiles = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
       ([32, 64] as const).map((depth) => ({
-        ...{ types: { ...types, w: elem, shift: 'f32' as const }, width: width as 1 | 4 },
+        ...{
+          types: { ...types, w: elem, beside: types.x, beside_w: elem, shift: 'f32' as const },
+          width: width as 1 | 4,
+        },
         matrixUnits: true,
         constants: {
           ...tensorTile(32, 64, depth).constants,
-          ...{ ACTIVATION: 1, GATED: depth === 32, JOINT: depth === 64, IN_TWO: width === 4 },
+          ...{ ACTIVATION: 1, GATED: depth === 32, JOINT: depth === 64, IN_TWO: width === 4, BESIDE: width === 1 },
           ...{ HAS_BIAS: depth === 32, HAS_SHIFT: depth === 64, HAS_RESIDUAL: depth === 32 },
         },
       })),
@@ -111,7 +114,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
         ...{ types: { ...types, shift: 'f32' as const }, width: width as 1 | 4, weights },
         constants: {
           ...laneTile(64, 64).constants,
-          ...{ ACTIVATION: 1, GATED: weights === 'pairs', JOINT: weights === 'numbers', IN_TWO: false },
+          ...{ ACTIVATION: 1, GATED: weights === 'pairs', JOINT: weights === 'numbers', IN_TWO: false, BESIDE: false },
           ...{ HAS_BIAS: width === 4, HAS_SHIFT: width === 4, HAS_RESIDUAL: width === 4 },
         },
       })),
@@ -120,6 +123,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   const tensor: Partial<Record<ShaderName, Variant[]>> = {
     'matmul-tensor': tiles,
     'conv2d-tensor': windowsOf(tiles),
+    'fold-linears': [{ matrixUnits: true }],
     'attention-tensor': [8, 24].map((HEAD) => ({
       types: { q: elem, k: elem, v: elem, y: elem },
       matrixUnits: true,
@@ -250,7 +254,10 @@ describe.each<Precision>(['f32', 'f16'])('with activations in %s', (precision) =
 describe('as large as on a graphics card', () => {
   const check = async (name: ShaderName, variant: Variant) =>
     checkKernel(await nullGpu('f16'), name, { matrixUnits: true, ...variant }, { isTooLarge: true });
-  const types = { x: 'f16', w: 'f16', residual: 'f32', y: 'f32', q: 'f16', k: 'f16', v: 'f16' } as const;
+  const types = {
+    ...({ x: 'f16', w: 'f16', beside: 'f16', beside_w: 'f16', residual: 'f32', y: 'f32' } as const),
+    ...({ q: 'f16', k: 'f16', v: 'f16' } as const),
+  };
 
   test.each(TENSOR_SHAPES)('attention in shape %j', (shape) =>
     check('attention-tensor', { types: { ...types, y: 'f16' }, constants: tensorConstants(shape.widestHead, shape) }),
@@ -259,10 +266,12 @@ describe('as large as on a graphics card', () => {
   const flags = { HAS_BIAS: true, HAS_SHIFT: true, HAS_RESIDUAL: true, JOINT: false, IN_TWO: false, ACTIVATION: 1 };
   test.each([...TILES.tensor])('products in tiles of %s', async (_, tile) => {
     const constants = { ...tile.constants, ...flags };
-    for (const GATED of [false, true]) await check('matmul-tensor', { types, constants: { ...constants, GATED } });
+    for (const GATED of [false, true]) {
+      await check('matmul-tensor', { types, constants: { ...constants, GATED, BESIDE: !GATED } });
+    }
     await check('conv2d-tensor', {
       types,
-      constants: { ...constants, GATED: false, KERNEL: 3, UPSAMPLE: true, BORDER: 0, PHASES: 1 },
+      constants: { ...constants, GATED: false, BESIDE: false, KERNEL: 3, UPSAMPLE: true, BORDER: 0, PHASES: 1 },
     });
   });
 });
@@ -279,11 +288,12 @@ describe('conventions', () => {
     expect(code).toMatch(/^\/\/ /);
     const { bindings, params } = kernelSource(name as ShaderName);
     expect(bindings[0]?.type).toBe('uniform');
-    expect(bindings.at(-1)).toEqual({ name: 'y', type: 'storage' });
+    // What tensor-tile.wgsl binds besides comes behind what it shares with the lanes.
+    const own = bindings.filter(({ name }) => !name.startsWith('beside'));
+    expect(own.at(-1)).toEqual({ name: 'y', type: 'storage' });
     // What a kernel of the tiles only reads is bound for writing, too: product-tile.wgsl says why.
     const also = /-(tensor|lanes)$/.test(name) ? ['x', 'w', 'q', 'k', 'v'] : ['trouble'];
-    for (const { name, type } of bindings.slice(1, -1))
-      if (!also.includes(name)) expect(type).toBe('read-only-storage');
+    for (const { name, type } of own.slice(1, -1)) if (!also.includes(name)) expect(type).toBe('read-only-storage');
     expect(params.length).toBeGreaterThan(0);
     expect(params.length * 4).toBeLessThanOrEqual(256); // one slot of the plan's parameter buffer
   });
