@@ -2,10 +2,11 @@
  * Stable Diffusion 2.1 at its own size, with random weights: a step of the UNet, a decode, a large product, other weights of
  * four models, a picture. No files are needed but the pantry's tokenizer. Prints JSON, and with --profile where the time
  * goes, kernel by kernel. With --tune best the fastest tiles are searched for first, as `soup tune` does; --tune all prints
- * what every tiling took; --variants averages other weights in other ways as well.
+ * what every tiling took; --variants averages other weights in other ways as well; --leave-out says what steps take less without
+ * each kind of kernels, or each kernel of a size.
  *
- *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--tune best|all] [--variants] [--no-matrix-units] [--no-tiles]
- *                                 [--precision f32|f16] [--runs N]
+ *   node test/bench/full-size.mjs [--only PATTERN] [--profile] [--leave-out kinds|kernels] [--tune best|all] [--variants]
+ *                                 [--no-matrix-units] [--no-tiles] [--precision f32|f16] [--runs N]
  */
 import { parseArgs } from 'node:util';
 import { adapterName } from '../../packages/cli/dist/gpu.js';
@@ -30,6 +31,7 @@ import { bodyOf, WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
 import { randomModel, randomSource } from './full-model.mjs';
+import { KEYS, leaveOut } from './leave-out.mjs';
 import { reblendUnets } from './reblend.mjs';
 import { median } from './report.mjs';
 import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
@@ -40,6 +42,7 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: '' },
     profile: { type: 'boolean', default: false },
     tune: { type: 'string', default: '' },
+    'leave-out': { type: 'string', default: '' },
     'no-matrix-units': { type: 'boolean', default: false },
     'no-tiles': { type: 'boolean', default: false },
     precision: { type: 'string', default: 'auto' },
@@ -47,6 +50,11 @@ const { values: options } = parseArgs({
     variants: { type: 'boolean', default: false },
   },
 });
+
+if (!['', ...Object.keys(KEYS)].includes(options['leave-out'])) {
+  console.error(`--leave-out ${options['leave-out']}: expected ${Object.keys(KEYS).join(' or ')}`);
+  process.exit(2);
+}
 
 async function randomWeights(
   /** @type {import('../../packages/core/dist/index.js').TensorSpec[]} */ tensors,
@@ -71,14 +79,15 @@ async function network(gpu, build, shapes, steady) {
       return [name, Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898) * 2)];
     }),
   );
+  const again = () => record(gpu, shapes, forward, { steady });
   const make = async () => {
-    const recording = record(gpu, shapes, forward, { steady });
+    const recording = again();
     await compile(gpu, recording); // shaders side by side
     return createPlan(gpu, recording, 'benchmark');
   };
   if (options.tune) await tune(gpu, make, inputs);
   const plan = await make();
-  return { plan, inputs, parameters, loadMs };
+  return { plan, inputs, parameters, loadMs, again };
 }
 
 async function tune(gpu, make, inputs) {
@@ -126,7 +135,7 @@ function summary(times) {
 
 /** `flop`: of the network as it is written, whatever is computed once, or folded. */
 async function measure(name, gpu, build, shapes, flop, steady = []) {
-  const { plan, inputs, parameters, loadMs } = await network(gpu, build, shapes, steady);
+  const { plan, inputs, parameters, loadMs, again } = await network(gpu, build, shapes, steady);
   const compiling = performance.now();
   await plan.run(inputs);
   const firstMs = performance.now() - compiling;
@@ -152,6 +161,12 @@ async function measure(name, gpu, build, shapes, flop, steady = []) {
   if (options.profile) {
     for (const { kernel, count, ms } of summary(profile).slice(0, 45)) {
       console.log(`${ms.toFixed(3).padStart(9)} ms  ${String(count).padStart(3)} x ${kernel}`);
+    }
+  }
+  const keyOf = KEYS[options['leave-out']];
+  if (keyOf) {
+    for (const { ms, count, key } of await leaveOut(gpu, again, inputs, keyOf)) {
+      console.log(`${ms.toFixed(3).padStart(9)} ms  ${String(count).padStart(3)} x ${key}`);
     }
   }
   plan.destroy();
