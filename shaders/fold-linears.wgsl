@@ -64,14 +64,8 @@ fn main(
     for (var eight = lane; eight < 16 * HALVES; eight += 32) {
       let low = bitcast<vec4f>(strips[at + eight * 2]);
       let high = bitcast<vec4f>(strips[at + eight * 2 + 1]);
-      y[(block * params.rows + first_row + i * 16) * HALVES + eight] = halves_of(low, high);
+      y[(block * params.rows + first_row + i * 16) * HALVES + eight] = eight_halves(low, high);
     }
     workgroupBarrier();
   }
-}
-
-fn halves_of(low: vec4f, high: vec4f) -> vec4u {
-  let a = clamp(low, vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
-  let b = clamp(high, vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
-  return vec4u(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
 }

@@ -43,8 +43,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let last = min(first + per_slice, params.pixels);
   let begin = first + select(lane / across, last, lane / across >= stride);
   // Of the group that this thread's vector begins in, the first number, and where in the vector the next one begins.
-  let its_group = select(0, lane % across * WIDTH / own, GROUPS > 1);
-  let edge = (its_group + 1) * own - select(0, lane % across * WIDTH, GROUPS > 1);
+  let its_channel = select(0, lane % across * WIDTH, GROUPS > 1);
+  let its_group = its_channel / own;
+  let edge = (its_group + 1) * own - its_channel;
   let its_first = image * WIDTH + (first_group + its_group) * own;
   let next_first = its_first + select(0, own, edge < WIDTH);
   let pivot = split_at(edge, x_number(its_first), x_number(next_first));

@@ -6,8 +6,8 @@
 //   gamma, beta   (channels)
 //
 // One thread per vector of channels and PIXELS consecutive pixels; neighbours lie along the channels. A vector may reach over
-// two groups. HELD pixels are read before any is stored, so that reading does not wait for storing, the first ones before a workgroup
-// adds up the slices of all GROUPS between its threads.
+// two groups. HELD pixels are read before any is stored, so that reading does not wait for storing. A workgroup first adds up the
+// slices of all GROUPS between its threads.
 // Uses border.wgsl.
 
 struct Params {
@@ -37,41 +37,33 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  find_moments(group.z, lane);
   let row = params.channels / WIDTH;
   let thread = (group.y * groups.x + group.x) * WORKGROUP + lane;
   let vector = thread % row;
   let first = thread / row * PIXELS;
-  let start = group.z * params.pixels * row + vector;
-  let own_gamma = Vec(gamma[vector]);
-  let own_beta = Vec(beta[vector]);
-  @unroll for (var i = 0u; i < HELD; i++) {
-    var held#i = Vec(x[start + min(first + i, params.pixels - 1) * row]);
-  }
-  find_moments(group.z, lane);
   if (first >= params.pixels) {
     return;
   }
+  let start = group.z * params.pixels * row;
   let own = params.channels / GROUPS;
   let norm_group = vector * WIDTH / own;
   let edge = (norm_group + 1) * own - vector * WIDTH;
   let low = moments[norm_group];
   let high = moments[min(norm_group + 1, GROUPS - 1)];
-  let scale = split_at(edge, low.y, high.y) * own_gamma;
-  let offset = own_beta - split_at(edge, low.x, high.x) * scale;
+  let scale = split_at(edge, low.y, high.y) * Vec(gamma[vector]);
+  let offset = Vec(beta[vector]) - split_at(edge, low.x, high.x) * scale;
 
   var spot = spot_of(first);
   let next = spot_of(1);
-  let end = min(first + PIXELS, params.pixels);
-  for (var pixel = first; pixel < end; pixel += HELD) {
+  for (var pixel = first; pixel < min(first + PIXELS, params.pixels); pixel += HELD) {
+    @unroll for (var i = 0u; i < HELD; i++) {
+      let held#i = Vec(x[start + min(pixel + i, params.pixels - 1) * row + vector]);
+    }
     @unroll for (var i = 0u; i < HELD; i++) {
       if (pixel + i < params.pixels) {
         store_pixel(group.z, groups.z, pixel + i, spot, vector, activate_vec(ACTIVATION, held#i * scale + offset));
         spot = further(spot, next);
-      }
-    }
-    if (PIXELS > HELD) {
-      @unroll for (var i = 0u; i < HELD; i++) {
-        held#i = Vec(x[start + min(pixel + HELD + i, params.pixels - 1) * row]);
       }
     }
   }

@@ -11,7 +11,7 @@
 //
 //   w        (inner / 32, columns, 32); behind them memory for whole tiles, with anything in it
 //   bias     (columns)
-//   shift    (images, columns)         one row per image, the image being row / rows_per_image; where BESIDE, one for all
+//   shift    (images, columns)         one row per image, the image being row / rows_per_image
 //   residual (rows, columns)
 //   y        (splits, rows, columns)   each split has the sum over its part of the inner dimension
 //
@@ -89,8 +89,7 @@ fn with_bias(sum: Vec, column: u32) -> Vec {
 fn finish(sum: Vec, column: u32, row: u32, at: u32) -> Vec {
   var value = with_bias(sum, column);
   if (HAS_SHIFT) {
-    let image = select(row / params.rows_per_image, 0, BESIDE);
-    value += Vec(shift[(image * params.columns + column) / WIDTH]);
+    value += Vec(shift[(row / params.rows_per_image * params.columns + column) / WIDTH]);
   }
   value = activate_vec(ACTIVATION, value);
   if (HAS_RESIDUAL) {

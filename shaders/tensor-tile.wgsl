@@ -100,16 +100,18 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
   let chunk = thread % CHUNKS * 8;
   let staged = staged_row(thread);
 
-  let first_step = begin_step(begin + chunk);
+  // Of x, whether or not this part has any.
+  let first = select(begin, min(begin, w_inner() - DEPTH), BESIDE) + chunk;
+  let first_step = begin_step(first);
   @unroll for (var i = 0u; i < X_SLOTS; i++) {
     let row#i = begin_row(min(first_row + staged + i * STAGED, params.rows - 1), group.z);
     let x_at#i = panel_at(staged + i * STAGED) + thread % CHUNKS;
-    var x_next#i = first_halves(row#i, first_step, begin + chunk);
+    var x_next#i = halves_of(x_chunk(row#i, first_step), first);
   }
   @unroll for (var i = 0u; i < W_SLOTS; i++) {
     let column#i = column_of(first_column, min(staged + i * STAGED, TILE_COLUMNS - 1));
     let w_at#i = panel_at(TILE_ROWS + staged + i * STAGED) + thread % CHUNKS;
-    var w_next#i = first_weights(begin + chunk, column#i);
+    var w_next#i = w[w_chunk(first, column#i)];
   }
   @unroll for (var i = 0u; i < ROW_BLOCKS; i++) {
     @unroll for (var j = 0u; j < COLUMN_BLOCKS; j++) {
@@ -133,11 +135,12 @@ fn tile(group: vec3u, thread: u32, subgroup: u32, lane: u32) {
     workgroupBarrier();
   }
   if (BESIDE) {
-    if (begin < x_end) {
-      let next = w_inner() + chunk;
+    let beside_begin = max(begin, w_inner());
+    {
+      let next = beside_begin + chunk;
       @fetch_beside;
     }
-    for (var k = max(begin, w_inner()); k < end; k += DEPTH) {
+    for (var k = beside_begin; k < end; k += DEPTH) {
       @stage;
       workgroupBarrier();
       let next = min(k + DEPTH, end - DEPTH) + chunk;
@@ -193,21 +196,6 @@ fn halves_of(eight: XEight, k: u32) -> vec4u {
     return x_part(eight, k >= w_inner());
   }
   return x_halves(eight);
-}
-
-// Of a row, what is multiplied first.
-fn first_halves(row: XRow, step: XStep, k: u32) -> vec4u {
-  if (BESIDE && k >= w_inner()) {
-    return beside_halves(beside[row.beside_at + k / 8]);
-  }
-  return halves_of(x_chunk(row, step), k);
-}
-
-fn first_weights(k: u32, column: u32) -> vec4u {
-  if (BESIDE && k >= w_inner()) {
-    return beside_w[w_chunk(k - w_inner(), column)];
-  }
-  return w[w_chunk(k, column)];
 }
 
 // Where the panel's row begins.

@@ -31,7 +31,7 @@ import { bodyOf, WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { createParameters } from '../../packages/core/dist/soup/parameters.js';
 import { searchTilings, tuningFrom } from '../../packages/core/dist/tuning/search.js';
 import { randomModel, randomSource } from './full-model.mjs';
-import { KEYS, leaveOut } from './leave-out.mjs';
+import { KEYS, leaveOut, line, sized } from './leave-out.mjs';
 import { reblendUnets } from './reblend.mjs';
 import { median } from './report.mjs';
 import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
@@ -123,9 +123,8 @@ async function tune(gpu, make, inputs) {
 function summary(times) {
   const rows = new Map();
   for (const { kernel, shape, product, beginMs, endMs } of times) {
-    const how = product ? ` x ${product.inner}, ${product.tile}, ${product.splits}` : '';
-    const key = `${kernel} [${shape.join(', ')}]${how}`;
-    const row = rows.get(key) ?? { kernel: key, count: 0, ms: 0 };
+    const key = sized(kernel, shape, product);
+    const row = rows.get(key) ?? { key, count: 0, ms: 0 };
     row.count++;
     row.ms += endMs - beginMs;
     rows.set(key, row);
@@ -159,15 +158,11 @@ async function measure(name, gpu, build, shapes, flop, steady = []) {
   };
   console.log(JSON.stringify(row));
   if (options.profile) {
-    for (const { kernel, count, ms } of summary(profile).slice(0, 45)) {
-      console.log(`${ms.toFixed(3).padStart(9)} ms  ${String(count).padStart(3)} x ${kernel}`);
-    }
+    for (const row of summary(profile).slice(0, 45)) console.log(line(row));
   }
   const keyOf = KEYS[options['leave-out']];
   if (keyOf) {
-    for (const { ms, count, key } of await leaveOut(gpu, again, inputs, keyOf)) {
-      console.log(`${ms.toFixed(3).padStart(9)} ms  ${String(count).padStart(3)} x ${key}`);
-    }
+    for (const row of await leaveOut(gpu, again, inputs, keyOf)) console.log(line(row));
   }
   plan.destroy();
   parameters.destroy();

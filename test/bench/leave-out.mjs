@@ -9,16 +9,26 @@ import { inARow } from './warm.mjs';
 
 /** @typedef {import('../../packages/core/dist/gpu/graph.js').Node} Node */
 
-/** A kernel with its result's shape, or what it multiplies, and how: or no more than the kernel. */
+/** A kernel with its result's shape, and of a product the inner dimension and how it is cut. */
+export const sized = (kernel, /** @type {readonly number[]} */ shape, product) =>
+  `${kernel} [${shape.join(', ')}]${product ? ` x ${product.inner}, ${product.tile}, ${product.splits}` : ''}`;
+
+/** A line of what kernels took together. */
+export const line = (/** @type {{ ms: number, count: number, key: string }} */ { ms, count, key }) =>
+  `${ms.toFixed(3).padStart(9)} ms  ${String(count).padStart(3)} x ${key}`;
+
+/** By what kernels are left out. */
 export const KEYS = {
   kinds: (/** @type {Node} */ { kernel }) => kernel,
   kernels(/** @type {Node} */ { kernel, output, product, inputs, isGated }) {
-    const size = product
-      ? `${product.rows} x ${product.columns} x ${product.inner}, ${product.tile}, ${product.splits}`
-      : output.shape.join(' x ');
     const keys = inputs.k ? `, ${inputs.k.shape[1]} keys` : '';
     const also = Object.keys(inputs).filter((name) => inputs[name] && ['residual', 'beside'].includes(name));
-    return [`${kernel} ${size}${keys}`, ...(isGated ? ['gated'] : []), ...also, output.storage.type].join(', ');
+    return [
+      `${sized(kernel, output.shape, product)}${keys}`,
+      ...(isGated ? ['gated'] : []),
+      ...also,
+      output.storage.type,
+    ].join(', ');
   },
 };
 

@@ -1,8 +1,10 @@
 /** The kernels of the matrix units against the others, the units themselves being emulated. */
 import { checkMatrixUnits, judgeMatrixUnits } from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
+import { withTier } from '../../packages/core/src/gpu/gpu.ts';
 import { cast, graphOf } from '../../packages/core/src/gpu/graph.ts';
 import { foldLinears } from '../../packages/core/src/ops/fold-linears.ts';
+import { matmul } from '../../packages/core/src/ops/matmul.ts';
 import { matrix, random, relativeL2, runOp, vector } from '../support/gpu.ts';
 import { emulatedGpu } from '../support/matrix-emulation.ts';
 import * as reference from '../support/reference.ts';
@@ -24,6 +26,24 @@ test.runIf(hasF16)('a unit that reads beside a matrix is found out', async () =>
     code.replaceAll('subgroupMatrixLoad<Left, row_major>(&panel, ', 'subgroupMatrixLoad<Left, row_major>(&panel, 1 + '),
   );
   expect(judgeMatrixUnits(await checkMatrixUnits(gpu, { only: /matmul 130/ }))).toBe('none');
+});
+
+test.runIf(hasF16)('parts of a sum are of x, of what is beside it, or of both', async () => {
+  const device = await emulatedGpu();
+  const [rows, inner, other, columns] = [70, 64, 128, 36];
+  const [x, w, bias] = [random([rows, inner], 1), random([columns, inner], 2), random([columns], 3)];
+  const [beside, v] = [random([rows, other], 4), random([columns, other], 5)];
+  const ofX = reference.matmul(x.data, w.data, rows, columns, inner, bias.data);
+  const expected = reference.matmul(beside.data, v.data, rows, columns, other).map((sum, i) => sum + ofX[i]!);
+  for (const splits of [1, 2, 6]) {
+    const gpu = withTier(device, { tuning: () => ({ tile: '64x64x32/2x2', splits }) });
+    const y = await runOp(gpu, { x, beside }, ({ x, beside }) =>
+      matmul(x!, matrix(gpu, w, 1, true, 32), vector(gpu, bias), {
+        beside: { x: beside!, w: matrix(gpu, v, 1, true, 32) },
+      }),
+    );
+    expect(relativeL2(y, expected)).toBeLessThan(2e-3);
+  }
 });
 
 test.runIf(hasF16)('weights of two linear layers are multiplied as a slow product does it', async () => {

@@ -24,12 +24,15 @@ fn ${name}_if(v: ${eight}, is_in: bool) -> ${eight} {
 export function halvesOfEights(name: string, type: StorageType): string {
   const eight = eightOf(name);
   if (type === 'f16') return `fn ${name}_halves(v: ${eight}) -> vec4u { return v; }`;
-  return `fn ${name}_halves(v: ${eight}) -> vec4u {
-  let a = clamp(v[0], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
-  let b = clamp(v[1], vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
+  return `fn ${name}_halves(v: ${eight}) -> vec4u { return eight_halves(v[0], v[1]); }`;
+}
+
+/** Eight numbers as halves, for the matrix units' kernels. */
+export const EIGHT_HALVES = `fn eight_halves(low: vec4f, high: vec4f) -> vec4u {
+  let a = clamp(low, vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
+  let b = clamp(high, vec4f(-LARGEST_F16), vec4f(LARGEST_F16));
   return vec4u(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
 }`;
-}
 
 /** Of x: what halves hold, or the rest. */
 export function partsOfEights(type: StorageType): string {

@@ -48,13 +48,7 @@ export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
       if (other.storage === producer.inputs.x?.storage) continue;
       if (elementCount(other.shape) === elementCount(node.output.shape)) {
         producer.inputs.residual = other;
-      } else if (
-        node.perImage &&
-        other === b &&
-        producer.activation === 'none' &&
-        !producer.inputs.shift &&
-        !producer.inputs.beside
-      ) {
+      } else if (node.perImage && other === b && producer.activation === 'none' && !producer.inputs.shift) {
         producer.inputs.shift = other;
       } else {
         continue;

@@ -7,7 +7,7 @@
 
 import { ShaderError } from '../errors.js';
 import { ACTIVATE } from './activate.js';
-import { eights, halvesOfEights, partsOfEights } from './eights.js';
+import { EIGHT_HALVES, eights, halvesOfEights, partsOfEights } from './eights.js';
 import { COMPUTE_STAGE } from './flags.js';
 import type { Gpu } from './gpu.js';
 import type { StorageType } from './graph.js';
@@ -122,6 +122,7 @@ export function prelude(source: KernelSource, variant: Variant): string {
   lines.push(`const SUBGROUP = ${subgroup}u;`);
   // Whole subgroups may leave early, which the compiler cannot see to be safe.
   if (subgroup > 1 || variant.shuffles) lines.unshift('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
+  if (matrixUnits) lines.push(EIGHT_HALVES);
   if (isEights) {
     const stored = { x: types.x ?? 'f32', w: weights === 'pairs' ? 'f16' : (types.w ?? 'f32') };
     lines.push(eights('x', stored.x), eights('w', stored.w));

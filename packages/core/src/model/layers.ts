@@ -5,7 +5,7 @@
 import type { Gpu } from '../gpu/gpu.js';
 import { graphOf, type StorageType, type Tensor, tap } from '../gpu/graph.js';
 import { type Conv2dOptions, conv2d as conv2dOp } from '../ops/conv2d.js';
-import { add } from '../ops/elementwise.js';
+import { add, addWeights } from '../ops/elementwise.js';
 import { foldLinears, type Linear } from '../ops/fold-linears.js';
 import { jointMatmul, matmul } from '../ops/matmul.js';
 import { groupNorm as groupNormOp, layerNorm as layerNormOp } from '../ops/norms.js';
@@ -138,8 +138,10 @@ export function conv2dAndShortcut(conv: WeightScope, shortcut: WeightScope, inCh
     const { gpu, wantsTap } = graphOf(x);
     const isAsked = wantsTap(conv.path) || wantsTap(shortcut.path);
     if (!isAsked && x.storage.type === 'f16' && canBeBeside(gpu, weight, linearShortcut.weight)) {
-      const beside = { x, w: linearShortcut.weight, bias: linearShortcut.bias };
-      return (h) => conv2dOp(h, weight, bias, { type: 'residual', beside });
+      const beside = { x, w: linearShortcut.weight };
+      const [one, other] = [bias, linearShortcut.bias];
+      const both = one && other ? addWeights(graphOf(x), one, other) : (one ?? other);
+      return (h) => conv2dOp(h, weight, both, { type: 'residual', beside });
     }
     const residual = linearShortcut(x);
     return (h) => add(residual, tap(conv.path, conv2dOp(h, weight, bias)));

@@ -5,6 +5,7 @@ import {
   call,
   type Dispatch,
   elementCount,
+  type Graph,
   graphOf,
   type Node,
   type StorageType,
@@ -42,7 +43,13 @@ export function add(a: Tensor, b: Tensor, type: StorageType = graphOf(a).gpu.res
   if (!b.shape.every((length, i) => length === a.shape[a.shape.length - b.shape.length + i])) {
     throw new IncompatibleError(`cannot add ${show(b.shape)} to ${show(a.shape)}`);
   }
-  return addNode(a, b, { type, params: { size, per_image: size, b_image: 0, period } });
+  return addNode(graphOf(a), a, b, { type, params: { size, per_image: size, b_image: 0, period } });
+}
+
+/** a + b of weights, vectors of the same length: a node of `graph` that reads nothing else. */
+export function addWeights(graph: Graph, a: Tensor, b: Tensor): Tensor {
+  const size = elementCount(a.shape);
+  return addNode(graph, a, b, { type: 'f32', params: { size, per_image: size, b_image: 0, period: size } });
 }
 
 /** a (N, ..., C) + b (N, C): one row of channels for all pixels of an image. */
@@ -52,14 +59,16 @@ export function addPerImage(a: Tensor, b: Tensor): Tensor {
   if (a.shape[0] !== images || a.shape.at(-1) !== channels || b.shape.length !== 2) {
     throw new IncompatibleError(`cannot add ${show(b.shape)} to every pixel of ${show(a.shape)}`);
   }
-  return addNode(a, b, {
-    type: graphOf(a).gpu.precision,
+  const graph = graphOf(a);
+  return addNode(graph, a, b, {
+    type: graph.gpu.precision,
     perImage: true,
     params: { size, per_image: size / images, b_image: channels, period: channels },
   });
 }
 
 function addNode(
+  graph: Graph,
   a: Tensor,
   b: Tensor,
   {
@@ -68,7 +77,7 @@ function addNode(
     params,
   }: Pick<Node, 'perImage'> & { type: StorageType; params: { size: number } & Dispatch['params'] },
 ): Tensor {
-  return call(graphOf(a), {
+  return call(graph, {
     kernel: 'add',
     inputs: { a, b },
     shape: a.shape,

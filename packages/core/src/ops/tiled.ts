@@ -54,12 +54,10 @@ export function tiledProduct({
   const splits = Math.ceil(inner / split);
   const widthOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
   const width = widthOf(columns);
-  // What is beside has a bias, too: a shift that all images share.
-  const added = { bias, ...(beside?.bias && { shift: beside.bias }) };
   const y = call(graph, {
     kernel,
     product: { ...product, ...tiling },
-    inputs: { x, w: w.data, beside: beside?.x, beside_w: beside?.w.data, ...(splits === 1 && added) },
+    inputs: { x, w: w.data, beside: beside?.x, beside_w: beside?.w.data, ...(splits === 1 && { bias }) },
     shape: splits === 1 ? shape : [splits, rows, columns],
     type: splits === 1 ? type : 'f32',
     epilogue: splits === 1 && !parts ? { activation: true, add: true, gate: true } : {},
@@ -97,7 +95,7 @@ export function tiledProduct({
   return call(graph, {
     kernel: 'sum-splits',
     product: { ...product, ...tiling },
-    inputs: { x: y, ...added },
+    inputs: { x: y, bias },
     shape,
     type,
     epilogue: { activation: true, add: true, gate: true },
@@ -109,7 +107,7 @@ export function tiledProduct({
           width,
           constants: { ...epilogueConstants(node), SPLITS: splits, GATED: node.isGated === true },
         },
-        params: { columns: columns / width, size, per_image: ((beside ? rows : rowsPerImage) * columns) / width },
+        params: { columns: columns / width, size, per_image: (rowsPerImage * columns) / width },
         workgroups: spread(node.isGated ? size / 2 : size, 256),
       };
     },

@@ -48,7 +48,6 @@ export interface Parts {
 export interface Beside {
   readonly x: Tensor;
   readonly w: Matrix;
-  readonly bias?: Tensor;
 }
 
 /** Whether both products can be one: on the matrix units alone, and where no panel has numbers of both. */
