@@ -69,38 +69,52 @@ export function linears(
 
 /** Linear layers of one input that are asked for one by one, all over a network. */
 export interface GatheredLinears {
-  /** x (N, inChannels) -> (N, outChannels). */
-  linear(w: WeightScope, outChannels: number): Layer;
+  /** x (..., inChannels) -> (..., outChannels). */
+  linear(w: WeightScope, inChannels: number, outChannels: number): Layer;
   /** All have been asked for. */
   gather(): void;
 }
 
+/** As many as are one product: it fills any device by then, and its weights still fit a binding. */
+const GATHERED = 16;
+
 /** Where products go by tiles, those of a size are one, which the first that is computed makes for all. */
-export function gatheredLinears(w: WeightScope, inChannels: number, type: StorageType): GatheredLinears {
-  const asked = new Map<number, WeightScope[]>();
+export function gatheredLinears(w: WeightScope, type?: StorageType): GatheredLinears {
+  const asked = new Map<string, { inChannels: number; outChannels: number; scopes: WeightScope[] }>();
   const layers = new Map<WeightScope, Layer>();
   const below = ({ path }: WeightScope, name: string) =>
     `${w.path === '' ? path : path.slice(w.path.length + 1)}.${name}`;
+
+  function gatherSome(scopes: readonly WeightScope[], inChannels: number, outChannels: number): void {
+    const namesOf = (name: string) => scopes.map((at) => below(at, name));
+    const biases = scopes.filter((at) => at.has('bias')).length;
+    const isAlike = biases === 0 || biases === scopes.length;
+    const weight = isAlike ? w.joint(namesOf('weight'), outChannels, inChannels) : undefined;
+    if (!weight) {
+      for (const at of scopes) layers.set(at, linear(at, inChannels, outChannels, type));
+      return;
+    }
+    const bias = biases > 0 ? w.jointVector(namesOf('bias'), outChannels) : undefined;
+    const made = new WeakMap<Tensor, Tensor[]>();
+    for (const [i, at] of scopes.entries()) {
+      layers.set(at, (x) => {
+        if (!made.has(x)) made.set(x, jointMatmul(x, weight, scopes.length, { bias, type }));
+        return tap(at.path, made.get(x)![i]!);
+      });
+    }
+  }
+
   return {
-    linear(at, outChannels) {
-      asked.set(outChannels, [...(asked.get(outChannels) ?? []), at]);
+    linear(at, inChannels, outChannels) {
+      const size = `${inChannels} ${outChannels}`;
+      if (!asked.has(size)) asked.set(size, { inChannels, outChannels, scopes: [] });
+      asked.get(size)!.scopes.push(at);
       return (x) => layers.get(at)!(x);
     },
     gather() {
-      for (const [outChannels, scopes] of asked) {
-        const namesOf = (name: string) => scopes.map((at) => below(at, name));
-        const weight = scopes.every((at) => at.has('bias')) && w.joint(namesOf('weight'), outChannels, inChannels);
-        if (!weight) {
-          for (const at of scopes) layers.set(at, linear(at, inChannels, outChannels, type));
-          continue;
-        }
-        const bias = w.jointVector(namesOf('bias'), outChannels);
-        const made = new WeakMap<Tensor, Tensor[]>();
-        for (const [i, at] of scopes.entries()) {
-          layers.set(at, (x) => {
-            if (!made.has(x)) made.set(x, jointMatmul(x, weight, scopes.length, { bias, type }));
-            return tap(at.path, made.get(x)![i]!);
-          });
+      for (const { inChannels, outChannels, scopes } of asked.values()) {
+        for (let i = 0; i < scopes.length; i += GATHERED) {
+          gatherSome(scopes.slice(i, i + GATHERED), inChannels, outChannels);
         }
       }
     },

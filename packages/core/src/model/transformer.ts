@@ -3,7 +3,16 @@ import { graphOf, repeat, reshape, type Tensor, tap } from '../gpu/graph.js';
 import { attention } from '../ops/attention.js';
 import { add, geglu } from '../ops/elementwise.js';
 import type { WeightScope } from '../soup/parameters.js';
-import { groupNorm, type LinearLayer, layerNorm, linear, linearOfSum, linears, times } from './layers.js';
+import {
+  type GatheredLinears,
+  groupNorm,
+  type LinearLayer,
+  layerNorm,
+  linear,
+  linearOfSum,
+  linears,
+  times,
+} from './layers.js';
 
 /** Fixed in diffusers, whatever the config says for the other norms. */
 const GROUP_NORM_EPS = 1e-6;
@@ -16,6 +25,8 @@ export interface TransformerOptions {
   readonly layers: number;
   /** Channels of the text conditioning. */
   readonly contextChannels: number;
+  /** Linear layers that take the context. */
+  readonly ofContext: GatheredLinears;
   readonly groups: number;
 }
 
@@ -44,15 +55,12 @@ export function transformer2d(w: WeightScope, options: TransformerOptions) {
 }
 
 /** `after`: what its result goes through, if it is the last one. */
-function transformerBlock(
-  w: WeightScope,
-  { channels, heads, contextChannels }: TransformerOptions,
-  after?: LinearLayer,
-) {
+function transformerBlock(w: WeightScope, options: TransformerOptions, after?: LinearLayer) {
+  const { channels } = options;
   const norm1 = layerNorm(w.at('norm1'), channels, LAYER_NORM_EPS);
-  const attn1 = selfAttention(w.at('attn1'), { channels, heads });
+  const attn1 = selfAttention(w.at('attn1'), options);
   const norm2 = layerNorm(w.at('norm2'), channels, LAYER_NORM_EPS);
-  const attn2 = attentionLayer(w.at('attn2'), { channels, heads, contextChannels });
+  const attn2 = crossAttention(w.at('attn2'), options);
   const norm3 = layerNorm(w.at('norm3'), channels, LAYER_NORM_EPS);
   const ff = feedForward(w.at('ff'), channels);
 
@@ -71,7 +79,7 @@ function transformerBlock(
 }
 
 /** Attention of x (N, T, channels) to itself. */
-function selfAttention(w: WeightScope, { channels, heads }: Omit<AttentionLayerOptions, 'contextChannels'>) {
+function selfAttention(w: WeightScope, { channels, heads }: TransformerOptions) {
   const toQkv = linears(w, ['to_q', 'to_k', 'to_v'], channels, channels);
   const toOut = linear(w.at('to_out', 0), channels, channels);
   return (x: Tensor): Tensor => {
@@ -80,19 +88,14 @@ function selfAttention(w: WeightScope, { channels, heads }: Omit<AttentionLayerO
   };
 }
 
-export interface AttentionLayerOptions {
-  readonly channels: number;
-  readonly heads: number;
-  readonly contextChannels: number;
-}
-
 /** Attention of x (N, Tq, channels) to context (N, Tk, contextChannels). */
-export function attentionLayer(w: WeightScope, { channels, heads, contextChannels }: AttentionLayerOptions) {
+function crossAttention(w: WeightScope, { channels, heads, contextChannels, ofContext }: TransformerOptions) {
   const toQ = linear(w.at('to_q'), channels, channels);
-  const toKv = linears(w, ['to_k', 'to_v'], contextChannels, channels);
+  const toK = ofContext.linear(w.at('to_k'), contextChannels, channels);
+  const toV = ofContext.linear(w.at('to_v'), contextChannels, channels);
   const toOut = linear(w.at('to_out', 0), channels, channels);
   return (x: Tensor, context: Tensor): Tensor => {
-    const [k, v] = toKv(context) as [Tensor, Tensor];
+    const [k, v] = [toK(context), toV(context)];
     return tap(w.path, toOut(attention(toQ(x), k, v, { heads })));
   };
 }

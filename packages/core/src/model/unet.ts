@@ -35,14 +35,15 @@ export function unet(w: WeightScope, config: UNetConfig) {
     }),
   );
   const lastLevel = levels[depth - 1]!;
-  // The same for every block, but for the weights.
-  const ofTime = gatheredLinears(w, timeChannels, 'f32');
+  // Of what is the same for every block.
+  const ofTime = gatheredLinears(w, 'f32');
+  const ofContext = gatheredLinears(w);
   const resnet = (at: WeightScope, inChannels: number, outChannels: number) => {
-    const timeProj = ofTime.linear(at.at('time_emb_proj'), outChannels);
+    const timeProj = ofTime.linear(at.at('time_emb_proj'), timeChannels, outChannels);
     return resnetBlock(at, { inChannels, outChannels, groups, eps, timeProj });
   };
   const transformer = (at: WeightScope, level: Level) =>
-    transformer2d(at, { ...level, layers: level.transformerLayers, groups });
+    transformer2d(at, { ...level, layers: level.transformerLayers, groups, ofContext });
 
   const embedTime = timeEmbedding(w.at('time_embedding'), firstChannels, config);
   const convIn = conv2d(w.at('conv_in'), config.inChannels, firstChannels, {
@@ -130,6 +131,7 @@ export function unet(w: WeightScope, config: UNetConfig) {
   });
 
   ofTime.gather();
+  ofContext.gather();
 
   /** sample (N, H, W, inChannels), timestep (A), context (A, T, contextChannels) -> (A, H, W, outChannels); A as in transformer2d. */
   return (sample: Tensor, timestep: Tensor, context: Tensor): Tensor => {
