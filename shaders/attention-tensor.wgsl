@@ -4,59 +4,22 @@
 //   q, y   (images, queries, heads * HEAD)   f16
 //   k, v   (images, keys, heads * HEAD)      f16
 //
-// A workgroup has SUBGROUPS subgroups of 32 lanes; each has 16 queries of one head. The workgroup goes through the keys
-// 16 * KEY_BLOCKS at a time, and the next ones are on their way into registers meanwhile. It takes little workgroup memory, so
-// that a compute unit has several to turn to while one waits. HEAD is divisible by 8; up to 16 * BLOCKS there are zeros.
-// Scores, their maximum and all sums are f32; shares are halves, but not their total. k and v are bound as read_write for the
-// reason that tensor-tile.wgsl gives, and q since all three may be parts of one buffer.
+// The workgroup goes through the keys 16 * KEY_BLOCKS at a time, and the next ones are on their way into registers meanwhile. It
+// takes little workgroup memory, so that a compute unit has several to turn to while one waits. Scores, their maximum and all sums
+// are f32; shares are halves, but not their total.
 //
 // Sums in matrices cannot be scaled row by row, so shares are relative to the highest score of the first keys that are looked
 // at; in self-attention those are the queries' own, which score high. Where a later one is higher by more than LAG, which is
 // rare, shares are no halves any more, and all is done again relative to the highest of all.
+// Uses attention-panels.wgsl.
 
-struct Params {
-  queries: u32,
-  keys: u32,
-  heads: u32,
-  scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> q: array<vec4u>;
-@group(0) @binding(2) var<storage, read_write> k: array<vec4u>;
-@group(0) @binding(3) var<storage, read_write> v: array<vec4u>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f16>>;
-
-alias Left = subgroup_matrix_left<f16, 16, 16>;
-alias Right = subgroup_matrix_right<f16, 16, 16>;
-alias Sums = subgroup_matrix_result<f32, 16, 16>;
-
-const THREADS = SUBGROUPS * 32;
-const QUERIES = SUBGROUPS * 16;
-const KEYS = KEY_BLOCKS * 16;
-const PADDED = BLOCKS * 16;
-const HEAD_CHUNKS = HEAD / 8;
-const CHUNKS = PADDED / 8;
-// Lanes that have a query's row between them, each half of it: KEY_BLOCKS eights.
-const SHARERS = 2;
-const LOWEST = -1e30;
-// 2 to this is what the largest share can be; the largest half is twice that.
-const LAG = 15.0;
-const LOG2_E = 1.4426950408889634;
-// In elements of 16 bytes, to which matrices have to be aligned: eight halves, or four f32. One more than a row has keeps
-// rows off each other's banks.
-const PITCH = (PADDED + 8) / 8;
-const SCORE_PITCH = (KEYS + 4) / 4;
 const SHARE_PITCH = (KEYS + 8) / 8;
-const SUM_PITCH = 5;
-const V_START = KEYS * PITCH;
-const SCORES_START = 2 * KEYS * PITCH;
+const V_START = PANEL;
+const SCORES_START = 2 * PANEL;
 const SHARES_START = SCORES_START + QUERIES * SCORE_PITCH;
 
-// Keys, values, and each query's scores and shares. Queries come through it at first, and sums at last.
+// Keys, values, and each query's scores and shares.
 var<workgroup> memory: array<vec4u, max(SHARES_START + QUERIES * SHARE_PITCH, QUERIES * max(PITCH, SUM_PITCH))>;
-// Whether a score is too far above those that its row's shares are relative to.
-var<workgroup> has_grown: atomic<u32>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -75,14 +38,7 @@ fn main(
   let units = (params.keys + KEYS - 1) / KEYS;
   let begin = select(0, first_query / KEYS, params.keys == params.queries);
 
-  for (var i = thread; i < QUERIES * CHUNKS; i += THREADS) {
-    let query = first_query + i / CHUNKS;
-    let chunk = i % CHUNKS;
-    let is_there = query < params.queries && chunk < HEAD_CHUNKS;
-    let eight = q[select(0, (q_start + query) * row_chunks + head_at + chunk, is_there)];
-    memory[i / CHUNKS * PITCH + chunk] = select(vec4u(0), eight, is_there);
-  }
-  workgroupBarrier();
+  @read_queries;
   @unroll for (var d = 0u; d < BLOCKS; d++) {
     let query#d = subgroupMatrixLoad<Left, row_major>(&memory, group_row * PITCH + d * 2, PITCH);
     var sum#d: Sums;
@@ -191,39 +147,5 @@ fn main(
   }
   workgroupBarrier();
 
-  total += subgroupShuffleXor(total, 16);
-  let query = first_query + row;
-  let sums_at = row * SUM_PITCH;
-  @unroll for (var d = 0u; d < BLOCKS; d++) {
-    subgroupMatrixStore<row_major>(&memory, group_row * SUM_PITCH, sum#d, SUM_PITCH);
-    workgroupBarrier();
-    for (var i = sharer; i < 4; i += SHARERS) {
-      let column = d * 16 + i * 4;
-      if (query < params.queries && column < HEAD) {
-        let value = bitcast<vec4f>(memory[sums_at + i]) / total;
-        let y_at = ((q_start + query) * row_chunks + head_at) * 2 + column / 4;
-        y[y_at] = vec4<f16>(clamp(value, vec4f(-LARGEST_F16), vec4f(LARGEST_F16)));
-      }
-    }
-    workgroupBarrier();
-  }
-}
-
-// The first of a unit's keys; the units go round.
-fn first_key(unit: u32, units: u32) -> u32 {
-  return (unit - select(0, units, unit >= units)) * KEYS;
-}
-
-// The highest of what the lanes of a row have.
-fn highest_of_row(highest: f32) -> f32 {
-  return max(highest, subgroupShuffleXor(highest, 16));
-}
-
-// Eight halves of a key's or a value's row, zeros past the head; of the last row past the last key.
-fn chunk_of(rows: ptr<storage, array<vec4u>, read_write>, key: u32, start: u32, pitch: u32, head_at: u32, chunk: u32) -> vec4u {
-  let at = (start + min(key, params.keys - 1)) * pitch + head_at;
-  if (HEAD_CHUNKS == CHUNKS) {
-    return rows[at + chunk];
-  }
-  return select(vec4u(0), rows[at + min(chunk, HEAD_CHUNKS - 1)], chunk < HEAD_CHUNKS);
+  @store_results;
 }

@@ -4,11 +4,14 @@
 //
 //   x   (images, pixels, channels)
 //   y   (images, groups, SLICES, 2)
+//   sum as x: what x's splits add up to, for others to read
 //
 // One workgroup per (slice, GROUPS neighbouring groups, image). With several groups its threads lie along the channels of all
 // of them, so that memory is read as it lies, and WORKGROUP is a multiple of those vectors; a vector may reach over two groups, and
 // SHARERS threads add up what there is of a group. With one, a thread has a vector of its channels in every so many pixels, or
 // several of them where a pixel has more than there are threads. Where SUBGROUP is above 1 the workgroup is one subgroup with one group.
+// Uses sum-of-splits.wgsl.
+// Uses summed-x.wgsl.
 // Uses workgroup-sum.wgsl.
 
 struct Params {
@@ -19,7 +22,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<XVec>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
+@group(0) @binding(2) var<storage, read> bias: array<BiasVec>;
+@group(0) @binding(3) var<storage, read> shift: array<ShiftVec>;
+@group(0) @binding(4) var<storage, read> residual: array<ResidualVec>;
+@group(0) @binding(5) var<storage, read_write> sum: array<SumVec>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec2f>;
 
 const ACROSS = WORKGROUP;
 const SHARERS = min(16u, WORKGROUP / GROUPS);
@@ -28,12 +35,17 @@ const SHARERS = min(16u, WORKGROUP / GROUPS);
 var<workgroup> shares: array<vec4f, select(1, WORKGROUP, GROUPS > 1)>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let own = params.channels / params.groups;
   let vectors = own * GROUPS / WIDTH;
   let row = params.channels / WIDTH;
   let first_group = group.y * GROUPS;
   let image = group.z * params.pixels * row;
+  let size = groups.z * params.pixels * row;
   let start = image + first_group * own / WIDTH;
   // Threads behind the last whole pixel have nothing to do.
   let across = min(vectors, WORKGROUP);
@@ -48,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let edge = (its_group + 1) * own - its_channel;
   let its_first = image * WIDTH + (first_group + its_group) * own;
   let next_first = its_first + select(0, own, edge < WIDTH);
-  let pivot = split_at(edge, x_number(its_first), x_number(next_first));
+  let pivot = split_at(edge, x_number(its_first, group.z, size), x_number(next_first, group.z, size));
 
   var sums = Vec(0);
   var squares = Vec(0);
@@ -56,9 +68,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var pixel = begin; pixel < last; pixel += stride * HELD) {
       @unroll for (var j = 0u; j < HELD; j++) {
         let at#j = pixel + j * stride;
-        let held#j = Vec(x[start + min(at#j, last - 1) * row + i]);
+        let place#j = start + min(at#j, last - 1) * row + i;
+        let held#j = x_at(Place(place#j, first_group * own / WIDTH + i, group.z, row, size));
       }
       @unroll for (var j = 0u; j < HELD; j++) {
+        if (at#j < last) {
+          store_sum(place#j, held#j);
+        }
         let distance = select(Vec(0), held#j - pivot, at#j < last);
         sums += distance;
         squares += distance * distance;
@@ -98,6 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
 }
 
-fn x_number(at: u32) -> f32 {
-  return number_of(Vec(x[at / WIDTH]), at % WIDTH);
+fn x_number(at: u32, image: u32, size: u32) -> f32 {
+  let row = params.channels / WIDTH;
+  return number_of(x_at(Place(at / WIDTH, at / WIDTH % row, image, row, size)), at % WIDTH);
 }

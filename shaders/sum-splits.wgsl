@@ -8,6 +8,7 @@
 // GATED: y = value * gelu(gate), the halves of the columns, as in tensor-tile.wgsl; y is (rows, columns / 2).
 //
 // One thread per vector of y. Columns and sizes are counted in vectors, `size` those of a split.
+// Uses sum-of-splits.wgsl.
 
 struct Params {
   columns: u32,
@@ -32,48 +33,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     let column = i % results;
     let at = i / results * params.columns + column;
-    y[i] = to_y_vec(sum_at(at, column) * activate_vec(GELU, sum_at(at + results, column + results)));
+    let gate = sum_at(at + results, column + results, params.size);
+    y[i] = to_y_vec(sum_at(at, column, params.size) * activate_vec(GELU, gate));
     return;
   }
-  if (i >= params.size) {
-    return;
+  if (i < params.size) {
+    y[i] = to_y_vec(summed(Place(i, i % params.columns, i / params.per_image, params.columns, params.size)));
   }
-  let column = i % params.columns;
-  // Read before anything waits for the sums.
-  let added = residual_at(i);
-  let shifted = shift_at(i, column);
-  y[i] = to_y_vec(activate_vec(ACTIVATION, sum_at(i, column) + shifted) + added);
-}
-
-fn sum_at(at: u32, column: u32) -> Vec {
-  @unroll for (var split = 0u; split < SPLITS; split++) {
-    let part#split = Vec(x[split * params.size + at]);
-  }
-  let added = bias_at(column);
-  var value = Vec(0);
-  @unroll for (var split = 0u; split < SPLITS; split++) {
-    value += part#split;
-  }
-  return value + added;
-}
-
-fn bias_at(column: u32) -> Vec {
-  if (HAS_BIAS) {
-    return Vec(bias[column]);
-  }
-  return Vec(0);
-}
-
-fn shift_at(i: u32, column: u32) -> Vec {
-  if (HAS_SHIFT) {
-    return Vec(shift[i / params.per_image * params.columns + column]);
-  }
-  return Vec(0);
-}
-
-fn residual_at(i: u32) -> Vec {
-  if (HAS_RESIDUAL) {
-    return Vec(residual[i]);
-  }
-  return Vec(0);
 }

@@ -3,6 +3,7 @@
  * they take other times, which mislead (bench/README.md). What they would have written is left as it is.
  */
 import { Usage } from '../../packages/core/dist/gpu/flags.js';
+import { writtenBy } from '../../packages/core/dist/gpu/graph.js';
 import { compile, createPlan } from '../../packages/core/dist/gpu/plan.js';
 import { bytesOf } from '../../packages/core/dist/gpu/recording.js';
 import { inARow } from './warm.mjs';
@@ -72,10 +73,10 @@ function without(gpu, recording, isLeftOut) {
   const gone = new Set(graph.nodes.filter((node, i) => i >= steady.nodes && isLeftOut(node)));
   const kept = new Set(Object.values(recording.outputs).map(({ storage }) => storage));
   const buffers = [];
-  for (const { output } of gone) {
-    if (kept.has(output.storage)) continue; // the plan has memory for it
-    output.storage.buffer = gpu.createBuffer(bytesOf(output.storage), Usage.STORAGE | Usage.COPY_SRC, 'left out');
-    buffers.push(output.storage.buffer);
+  for (const { storage } of [...gone].flatMap((node) => Object.values(writtenBy(node)))) {
+    if (kept.has(storage)) continue; // the plan has memory for it
+    storage.buffer = gpu.createBuffer(bytesOf(storage), Usage.STORAGE | Usage.COPY_SRC, 'left out');
+    buffers.push(storage.buffer);
   }
   graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
   return { recording, buffers };

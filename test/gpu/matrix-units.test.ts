@@ -3,6 +3,7 @@ import { checkMatrixUnits, judgeMatrixUnits } from '@diffusion-soup/core';
 import { expect, test } from 'vitest';
 import { withTier } from '../../packages/core/src/gpu/gpu.ts';
 import { cast, graphOf } from '../../packages/core/src/gpu/graph.ts';
+import { tensorAttention } from '../../packages/core/src/ops/attention-tensor.ts';
 import { foldLinears } from '../../packages/core/src/ops/fold-linears.ts';
 import { matmul } from '../../packages/core/src/ops/matmul.ts';
 import { matrix, random, relativeL2, runOp, vector } from '../support/gpu.ts';
@@ -31,6 +32,34 @@ test.runIf(hasF16)('a unit that reads beside a matrix is found out', async () =>
   );
   expect(judgeMatrixUnits(await checkMatrixUnits(gpu, { only: /matmul 130/ }))).toBe('none');
 });
+
+test.runIf(hasF16).each([
+  // images, queries, keys, heads, of a width, by how much later keys score higher
+  [2, 170, 64, 2, 40, 1],
+  [1, 48, 48, 1, 64, 1],
+  [1, 33, 16, 1, 16, 1],
+  [1, 20, 80, 1, 16, 40], // once more, relative to the highest
+])(
+  'attention over long rows: %i x %i x %i, %i heads of %i, %i',
+  async (images, queries, keys, heads, width, growth) => {
+    const gpu = await emulatedGpu();
+    const channels = heads * width;
+    const [q, k, v] = [
+      random([images, queries, channels], 1),
+      random([images, keys, channels], 2),
+      random([images, keys, channels], 3),
+    ];
+    for (let i = k.data.length / 2; i < k.data.length; i++) k.data[i]! *= growth;
+    const y = await runOp(gpu, { q, k, v }, ({ q, k, v }) => {
+      const y = tensorAttention({ q: q!, k: k!, v: v!, heads, causal: false }, { subgroups: 2, keyBlocks: 1 })!;
+      expect(y.storage.producer?.kernel).toBe('attention-tensor-long');
+      return y;
+    });
+    const sizes = { images, queries, keys, channels, heads, causal: false };
+    // What is multiplied are halves, and with scores of 100 and more that is seen.
+    expect(relativeL2(y, reference.attention(q.data, k.data, v.data, sizes))).toBeLessThan(growth > 1 ? 2e-2 : 2e-3);
+  },
+);
 
 test.runIf(hasF16)('parts of a sum are of x, of what is beside it, or of both', async () => {
   const device = await emulatedGpu();

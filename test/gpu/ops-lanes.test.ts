@@ -11,7 +11,7 @@ import { attention } from '../../packages/core/src/ops/attention.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { add, addPerImage, geglu, silu } from '../../packages/core/src/ops/elementwise.ts';
 import { jointMatmul, matmul } from '../../packages/core/src/ops/matmul.ts';
-import { groupNorm } from '../../packages/core/src/ops/norms.ts';
+import { groupNorm, layerNorm } from '../../packages/core/src/ops/norms.ts';
 import { TILES } from '../../packages/core/src/ops/tiles.ts';
 import { asGraphicsCard, matrix, type Numbers, random, relativeL2, runOp, testGpu, vector } from '../support/gpu.ts';
 import * as reference from '../support/reference.ts';
@@ -194,6 +194,48 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
         once.map((v) => 2 * v),
         true,
       );
+    },
+  );
+
+  test.each([
+    // norm, images, pixels, inner, channels, groups, by which kernel
+    ['layer', 2, 35, 256, 68, 1, 'layer-norm'],
+    ['layer', 1, 9, 256, 66, 1, 'layer-norm'],
+    ['group', 2, 35, 256, 96, 4, 'group-norm-whole'],
+    ['group', 1, 35, 256, 66, 3, 'group-norm-whole'],
+    ['group', 2, 1031, 128, 64, 2, 'group-norm-stats'],
+    ['group', 1, 1031, 128, 160, 32, 'group-norm-stats'],
+  ] as const)(
+    '%s norm of the splits of a product, %i x %i x %i x %i in %i groups, makes their sum and stores it: %s',
+    async (norm, images, pixels, inner, channels, groups, kernel) => {
+      const size = [images, pixels, channels];
+      const [x, w, bias] = [random([images, pixels, inner], 1), random([channels, inner], 2), random([channels], 3)];
+      const [shift, residual] = [random([images, channels], 4), random(size, 5)];
+      const [gamma, beta] = [random([channels], 6), random([channels], 7)];
+      const weights = { gamma: vector(gpu, gamma), beta: vector(gpu, beta), eps: 1e-5 };
+      const { tuned } = inTiles('64x64x16', 3);
+      const isLayer = norm === 'layer';
+      const summed = reference.matmul(x.data, w.data, images * pixels, channels, inner, bias.data).map((v, i) => {
+        const shifted = v + (isLayer ? 0 : shift.data[Math.floor(i / pixels / channels) * channels + (i % channels)]!);
+        return reference.activation.silu(shifted) + residual.data[i]!;
+      });
+      const normed = isLayer
+        ? reference.layerNorm(summed, gamma.data, beta.data, images * pixels, channels, 1e-5)
+        : reference.groupNorm(summed, gamma.data, beta.data, { images, pixels, channels, groups, eps: 1e-5 });
+      for (const isReadAgain of [false, true]) {
+        const y = await runOp(tuned, { x, shift, residual }, ({ x, shift, residual }) => {
+          const product = matmul(x!, inBlocks(w, 1, true), vector(gpu, bias));
+          const h = add(residual!, silu(isLayer ? product : addPerImage(product, shift!)));
+          const y = isLayer ? layerNorm(h, weights) : groupNorm(h, { ...weights, groups });
+          return isReadAgain ? add(h, y) : y;
+        });
+        const made = [...gpu.pipelines.keys()].filter((key) =>
+          key.includes(`"HAS_SUM":${isReadAgain || kernel === 'group-norm-stats'}`),
+        );
+        expect(made.some((key) => key.startsWith(`${kernel} `) && key.includes('"SPLITS":'))).toBe(true);
+        const expected = isReadAgain ? normed.map((v, i) => v + summed[i]!) : normed;
+        close(y, expected, true);
+      }
     },
   );
 

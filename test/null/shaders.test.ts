@@ -6,7 +6,7 @@ import { kernelSource } from '../../packages/core/src/gpu/kernel.ts';
 import { type ShaderName, shaders } from '../../packages/core/src/gpu/shaders.gen.ts';
 import { laneConstants } from '../../packages/core/src/ops/attention-lanes.ts';
 import { sharedConstants } from '../../packages/core/src/ops/attention-shared.ts';
-import { TENSOR_SHAPES, tensorConstants } from '../../packages/core/src/ops/attention-tensor.ts';
+import { LONG_SHAPE, TENSOR_SHAPES, tensorConstants } from '../../packages/core/src/ops/attention-tensor.ts';
 import { heldConstants } from '../../packages/core/src/ops/held-rows.ts';
 import { laneTile, TILES, tensorTile } from '../../packages/core/src/ops/tiles.ts';
 import { nullGpu } from '../support/gpu.ts';
@@ -83,6 +83,16 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     [1, 5],
   ] as const;
   const norm = mixes(['x', 'y'], elem);
+  // A norm of x, and of what splits of x add up to.
+  const nothing = { HAS_BIAS: false, HAS_SHIFT: false, HAS_RESIDUAL: false };
+  const summed: readonly Pick<Variant, 'types' | 'constants'>[] = [
+    { constants: { ...nothing, SPLITS: 0, SUM_ACTIVATION: 0, HAS_SUM: false } },
+    { constants: { ...nothing, HAS_SHIFT: true, SPLITS: 2, SUM_ACTIVATION: 1, HAS_SUM: false } },
+    {
+      types: { residual: elem, sum: elem },
+      constants: { ...nothing, HAS_BIAS: true, HAS_RESIDUAL: true, SPLITS: 3, SUM_ACTIVATION: 0, HAS_SUM: true },
+    },
+  ];
   // Tiles small enough for the null backend's workgroup memory; its subgroups are as large as the workgroup.
   const tiles = mixes(['x', 'residual', 'y'], elem).flatMap((types) =>
     [1, 4].flatMap((width) =>
@@ -197,23 +207,34 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       ),
     ),
     'group-norm-stats': [...sums, { constants: { WORKGROUP: 60 } }].flatMap((sum, i) =>
-      [1, 4].map((width) => ({
-        ...{ ...sum, types: { x: elem }, width: width as 1 | 4 },
-        constants: { ...sum.constants, SLICES: 32, HELD: 4, GROUPS: i < sums.length ? 1 : 4 },
-      })),
-    ),
-    'group-norm-whole': norm.flatMap((types) =>
       [1, 4].flatMap((width) =>
-        codes.map((ACTIVATION) => ({
-          ...{ types, width: width as 1 | 4, subgroup: ACTIVATION > 2 ? 32 : 1 },
-          constants: { WORKGROUP, HELD: 4, ACTIVATION, BORDER: ACTIVATION % 2 },
+        summed.map(({ types, constants }) => ({
+          ...{ ...sum, types: { ...types, x: elem }, width: width as 1 | 4 },
+          constants: { ...sum.constants, ...constants, SLICES: 32, HELD: 4, GROUPS: i < sums.length ? 1 : 4 },
         })),
       ),
     ),
-    'layer-norm': norm.flatMap((types) => [
-      ...sums.map((sum) => ({ ...sum, types, constants: { ...sum.constants, HELD: 3, ROWS: 1 } })),
-      { types, subgroup: 32, constants: { WORKGROUP: 128, HELD: 3, ROWS: 4 } },
-    ]),
+    'group-norm-whole': norm.flatMap((types) =>
+      [1, 4].flatMap((width) =>
+        codes.map((ACTIVATION) => {
+          const sum = summed[ACTIVATION % summed.length]!;
+          return {
+            ...{ types: { ...types, ...sum.types }, width: width as 1 | 4, subgroup: ACTIVATION > 2 ? 32 : 1 },
+            constants: { ...sum.constants, WORKGROUP, HELD: 4, ACTIVATION, BORDER: ACTIVATION % 2 },
+          };
+        }),
+      ),
+    ),
+    'layer-norm': norm.flatMap((norm) =>
+      summed.flatMap((sum) => {
+        const types = { ...norm, ...sum.types };
+        const constants = { ...sum.constants, HELD: 3 };
+        return [
+          ...sums.map((one) => ({ ...one, types, constants: { ...one.constants, ...constants, ROWS: 1 } })),
+          { types, subgroup: 32, constants: { ...constants, WORKGROUP: 128, ROWS: 4 } },
+        ];
+      }),
+    ),
     lora: [0, 1, 2].map((FORMAT) => ({ constants: { FORMAT } })),
     'magnitude-histogram': [false, true].map((LOW) => ({ constants: { WORKGROUP: 256, LOW } })),
     matmul: products,
@@ -224,7 +245,7 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
       [1, 4].map((width) => ({
         ...{ types, width: width as 1 | 4 },
         constants: {
-          ...{ ACTIVATION: 1, GATED: width === 1, SPLITS: 3 },
+          ...{ SUM_ACTIVATION: 1, GATED: width === 1, SPLITS: 3 },
           ...{ HAS_BIAS: width === 4, HAS_SHIFT: width === 1, HAS_RESIDUAL: width === 4 },
         },
       })),
@@ -263,6 +284,10 @@ describe('as large as on a graphics card', () => {
     check('attention-tensor', { types: { ...types, y: 'f16' }, constants: tensorConstants(shape.widestHead, shape) }),
   );
 
+  test.each([40, 64, 128])('attention of heads of %i over long rows', (head) =>
+    check('attention-tensor-long', { types: { ...types, y: 'f16' }, constants: tensorConstants(head, LONG_SHAPE) }),
+  );
+
   const flags = { HAS_BIAS: true, HAS_SHIFT: true, HAS_RESIDUAL: true, JOINT: false, IN_TWO: false, ACTIVATION: 1 };
   test.each([...TILES.tensor])('products in tiles of %s', async (_, tile) => {
     const constants = { ...tile.constants, ...flags };
@@ -282,7 +307,7 @@ test('a mistake in a shader is reported with its line', async () => {
 });
 
 describe('conventions', () => {
-  // Parts of other kernels have no bindings; average says besides what it has met.
+  // Parts of other kernels have no bindings; average says besides what it has met, norms what they have summed.
   const kernels = Object.entries(shaders).filter(([, code]) => code.includes('@compute'));
   test.each(kernels)('%s opens with its formula and binds params, inputs, then y', (name, code) => {
     expect(code).toMatch(/^\/\/ /);
@@ -292,7 +317,7 @@ describe('conventions', () => {
     const own = bindings.filter(({ name }) => !name.startsWith('beside'));
     expect(own.at(-1)).toEqual({ name: 'y', type: 'storage' });
     // What a kernel of the tiles only reads is bound for writing, too: product-tile.wgsl says why.
-    const also = /-(tensor|lanes)$/.test(name) ? ['x', 'w', 'q', 'k', 'v'] : ['trouble'];
+    const also = /-(tensor|tensor-long|lanes)$/.test(name) ? ['x', 'w', 'q', 'k', 'v'] : ['trouble', 'sum'];
     for (const { name, type } of own.slice(1, -1)) if (!also.includes(name)) expect(type).toBe('read-only-storage');
     expect(params.length).toBeGreaterThan(0);
     expect(params.length * 4).toBeLessThanOrEqual(256); // one slot of the plan's parameter buffer

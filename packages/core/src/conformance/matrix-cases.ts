@@ -200,5 +200,6 @@ export const CASES: readonly Case[] = [
   attending(1, 300, 300, 3, 64),
   attending(1, 65, 129, 2, 160),
   attending(2, 33, 260, 4, 24),
+  attending(1, 2048, 2048, 10, 64),
   attending(1, 96, 96, 1, 512),
 ];

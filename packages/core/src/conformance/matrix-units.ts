@@ -137,6 +137,7 @@ export const matrixKernels = (): string =>
       'matmul-tensor',
       'conv2d-tensor',
       'attention-tensor',
+      'attention-tensor-long',
       'few-rows',
       'fold-taps',
       'fold-linears',

@@ -1,7 +1,7 @@
 /** Memory for what is computed and soon read for the last time. */
 import { Usage } from './flags.js';
 import type { Gpu } from './gpu.js';
-import { show } from './graph.js';
+import { show, writtenBy } from './graph.js';
 import { bytesOf, lifetimes, type Recording } from './recording.js';
 
 /**
@@ -11,19 +11,15 @@ import { bytesOf, lifetimes, type Recording } from './recording.js';
 export function assignActivations(gpu: Gpu, recording: Recording, label: string): void {
   const free = [...gpu.activations];
   for (const { node, dying } of lifetimes(recording)) {
-    const { storage } = node.output;
-    if (!storage.buffer) {
+    for (const { storage, shape } of Object.values(writtenBy(node))) {
+      if (storage.buffer) continue;
       const size = bytesOf(storage);
       const fits = free.filter((buffer) => buffer.size >= size).sort((a, b) => a.size - b.size)[0];
       if (fits) {
         free.splice(free.indexOf(fits), 1);
         storage.buffer = fits;
       } else {
-        storage.buffer = gpu.createBuffer(
-          size,
-          Usage.STORAGE | Usage.COPY_SRC,
-          `${label} activation ${show(node.output.shape)}`,
-        );
+        storage.buffer = gpu.createBuffer(size, Usage.STORAGE | Usage.COPY_SRC, `${label} activation ${show(shape)}`);
         gpu.activations.push(storage.buffer);
       }
     }

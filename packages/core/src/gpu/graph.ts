@@ -49,17 +49,23 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number?, number?];
 }
 
-/** One kernel call: reads `inputs` (by the names of the shader's bindings), writes `output` (binding `y`). */
+/** One kernel call: reads `inputs` (by the names of the shader's bindings), writes `output` (binding `y`), and `sum`. */
 export interface Node {
   readonly kernel: ShaderName;
   readonly inputs: Record<string, Tensor | undefined>;
   output: Tensor;
+  /** Of a norm that makes a sum of splits first: the node that would have made it; see sums-in-norms.ts. */
+  summed?: Node;
+  /** Where that sum goes, if others read it (binding `sum`). */
+  sum?: Tensor;
   /** What this kernel can do to its result before it stores it; see fuse.ts. */
   readonly epilogue: { readonly activation?: true; readonly add?: true; readonly gate?: true; readonly border?: true };
   /** Of a matrix product, and of what belongs to it. */
   readonly product?: Product & Tiling;
   /** Of an `add`: b is one row of channels per image, to be added before an activation. */
   readonly perImage?: boolean;
+  /** Of a norm: x may be the sum of splits. */
+  readonly canSum?: boolean;
   /** Of a convolution that would read x from within a border of zeros. */
   readonly wantsBorder?: boolean;
   /** Whether x has one, or, of a norm, y (shaders/border.wgsl); decided by fuse.ts. */
@@ -83,6 +89,9 @@ export function createGraph(gpu: Gpu, wantsTap: (name: string) => boolean = () =
   return { gpu, nodes: [], taps: new Map(), wantsTap };
 }
 
+/** What a node writes, by binding. */
+export const writtenBy = ({ output, sum }: Node): Record<string, Tensor> => (sum ? { y: output, sum } : { y: output });
+
 export const elementCount = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** The graph that a recorded tensor belongs to. */
@@ -95,7 +104,7 @@ export function graphOf(x: Tensor): Graph {
 export function call(
   graph: Graph,
   node: Omit<Node, 'output' | 'activation' | 'epilogue'> & { shape: readonly number[]; type?: StorageType } & Partial<
-      Pick<Node, 'epilogue' | 'activation' | 'perImage' | 'wantsBorder'>
+      Pick<Node, 'epilogue' | 'activation' | 'perImage' | 'canSum' | 'wantsBorder'>
     >,
 ): Tensor {
   const { shape, type = graph.gpu.precision, epilogue = {}, activation = 'none', ...rest } = node;

@@ -109,7 +109,7 @@ const SATURATE = 'const LARGEST_F16 = 65504.0;';
 
 /**
  * What goes in front of the file: for a binding `x`, the types XElem (one number) and XVec (WIDTH of them); to_y and
- * to_y_vec, by which results are stored; Vec, Columns and inner for arithmetic; the activations; the constants.
+ * to_y_vec, by which results are stored, and to_sum_vec; Vec, Columns and inner for arithmetic; the activations; the constants.
  */
 export function prelude(source: KernelSource, variant: Variant): string {
   const { types = {}, width = 4, weights = 'numbers', subgroup = 1, matrixUnits = false, constants = {} } = variant;
@@ -143,17 +143,16 @@ export function prelude(source: KernelSource, variant: Variant): string {
     `fn sum_of_lanes(v: vec2f) -> vec2f { return ${subgroup > 1 ? 'subgroupAdd(v)' : 'v'}; }`,
   );
   for (const { name } of tensors) {
-    const type = typeOf(name);
-    const stem = `${name[0]!.toUpperCase()}${name.slice(1)}`;
+    const [type, stem] = [typeOf(name), stemOf(name)];
     lines.push(`alias ${stem}Elem = ${type};`, `alias ${stem}Vec = ${width === 4 ? `vec4<${type}>` : type};`);
   }
   lines.push(
     typeOf('y') === 'f16'
-      ? `fn to_y(v: f32) -> YElem { return YElem(clamp(v, -LARGEST_F16, LARGEST_F16)); }
-fn to_y_vec(v: Vec) -> YVec { return YVec(clamp(v, Vec(-LARGEST_F16), Vec(LARGEST_F16))); }`
-      : `fn to_y(v: f32) -> YElem { return v; }
-fn to_y_vec(v: Vec) -> YVec { return v; }`,
+      ? 'fn to_y(v: f32) -> YElem { return YElem(clamp(v, -LARGEST_F16, LARGEST_F16)); }'
+      : 'fn to_y(v: f32) -> YElem { return v; }',
+    storedVec('y', typeOf('y')),
   );
+  if (tensors.some(({ name }) => name === 'sum')) lines.push(storedVec('sum', typeOf('sum')));
   if (!isEights && tensors.some(({ name }) => name === 'w')) {
     if (weights === 'pairs' && width !== 4) throw new ShaderError('f16 pairs need a width of 4');
     lines.push(
@@ -169,6 +168,14 @@ fn weight_vec(w: WeightVec) -> Vec { return Vec(w); }`,
   }
   return `${lines.join('\n')}\n`;
 }
+
+const stemOf = (name: string): string => `${name[0]!.toUpperCase()}${name.slice(1)}`;
+
+/** By which a kernel stores vectors at binding `name`. */
+const storedVec = (name: string, type: StorageType): string =>
+  `fn to_${name}_vec(v: Vec) -> ${stemOf(name)}Vec { return ${
+    type === 'f16' ? `${stemOf(name)}Vec(clamp(v, Vec(-LARGEST_F16), Vec(LARGEST_F16)))` : 'v'
+  }; }`;
 
 /** What the compiler gets. */
 const codeOf = (source: KernelSource, variant: Variant): string =>

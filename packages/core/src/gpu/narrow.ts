@@ -2,26 +2,24 @@
  * What is rounded to halves by all who read it may be stored as halves: the same numbers, half of the memory, and no casts. Residuals
  * are f32, but the last of each level meets nothing but concatenations and the matrix units.
  */
-import { elementCount, type Graph, type Node, type Storage, type Tensor } from './graph.js';
+import { elementCount, type Graph, type Node, type Storage, type Tensor, writtenBy } from './graph.js';
 
 export function narrow(graph: Graph, outputs: readonly Tensor[]): void {
   if (graph.gpu.precision === 'f32') return;
   const kept = new Set(outputs.map(({ storage }) => storage));
   const readers = readersOf(graph);
   // From the end, since a copy rounds if those who read the copy do.
-  for (const { output } of graph.nodes.toReversed()) {
-    const all = readers.get(output.storage) ?? [];
-    if (all.length > 0 && !kept.has(output.storage) && all.every(([node, role]) => rounds(node, role))) {
-      output.storage.type = 'f16';
-    }
+  for (const { storage } of graph.nodes.toReversed().flatMap((node) => Object.values(writtenBy(node)))) {
+    const all = readers.get(storage) ?? [];
+    if (all.length > 0 && !kept.has(storage) && all.every(([node, role]) => rounds(node, role))) storage.type = 'f16';
   }
   const gone = new Set(graph.nodes.filter((node) => !kept.has(node.output.storage) && passOver(node, readers)));
   if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
 }
 
-type Reader = readonly [node: Node, role: string];
+export type Reader = readonly [node: Node, role: string];
 
-function readersOf(graph: Graph): Map<Storage, Reader[]> {
+export function readersOf(graph: Graph): Map<Storage, Reader[]> {
   const readers = new Map<Storage, Reader[]>();
   for (const node of graph.nodes) {
     for (const [role, x] of Object.entries(node.inputs)) {

@@ -7,7 +7,7 @@ import { assignActivations } from './activations.js';
 import { createClock, type KernelTime } from './clock.js';
 import { MapMode, Usage } from './flags.js';
 import type { Gpu } from './gpu.js';
-import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor } from './graph.js';
+import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor, writtenBy } from './graph.js';
 import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
 import { ALIGNMENT, bytesOf, type Recording, type Shapes, steadyResults, storageBytes } from './recording.js';
 import { createRest } from './rest.js';
@@ -93,6 +93,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     const packed = new ArrayBuffer(params.size);
     const steps = graph.nodes.map((node, i) => {
       const wanted = node.dispatch(node);
+      const tensors = tensorsOf(node);
       const { params: values, workgroups } = wanted;
       const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variantOf(node, wanted));
       packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
@@ -100,7 +101,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
         if (type === 'uniform') {
           return { binding, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } };
         }
-        const x = role === 'y' ? node.output : node.inputs[role];
+        const x = tensors[role];
         return {
           binding,
           resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent(binding, type) },
@@ -254,9 +255,15 @@ function isSame(a: Input | undefined, b: Input | undefined): boolean {
   return true;
 }
 
-/** What the tensor at each binding is stored as. */
+/** The tensor at each binding. */
+const tensorsOf = (node: Node): Readonly<Record<string, Tensor | undefined>> => ({
+  ...node.inputs,
+  ...writtenBy(node),
+});
+
+/** What it is stored as. */
 function typesOf(node: Node): Record<string, StorageType> {
-  const tensors = Object.entries({ ...node.inputs, y: node.output });
+  const tensors = Object.entries(tensorsOf(node));
   return Object.fromEntries(tensors.flatMap(([name, x]) => (x ? [[name, x.storage.type]] : [])));
 }
 

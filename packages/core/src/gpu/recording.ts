@@ -12,8 +12,10 @@ import {
   type Storage,
   type StorageType,
   type Tensor,
+  writtenBy,
 } from './graph.js';
 import { narrow } from './narrow.js';
+import { sumInNorms } from './sums-in-norms.js';
 
 export type Shapes = Readonly<Record<string, readonly number[]>>;
 
@@ -58,6 +60,7 @@ export function record(
   );
   graph.taps.clear(); // they are outputs now
   fuse(graph, Object.values(outputs));
+  sumInNorms(graph, Object.values(outputs));
   narrow(graph, Object.values(outputs));
   const reading = (names: readonly string[]) => dependentOn(graph, new Set(names.map((name) => inputs[name]!.storage)));
   const first = reading(steady);
@@ -93,9 +96,11 @@ export function footprint(recording: Recording): { peak: number; largest: number
   let peak = 0;
   let largest = 0;
   for (const { node, dying } of lifetimes(recording)) {
-    const bytes = bytesOf(node.output.storage);
-    live += bytes;
-    largest = Math.max(largest, bytes);
+    for (const { storage } of Object.values(writtenBy(node))) {
+      const bytes = bytesOf(storage);
+      live += bytes;
+      largest = Math.max(largest, bytes);
+    }
     peak = Math.max(peak, live);
     for (const storage of dying) live -= bytesOf(storage);
   }
@@ -108,7 +113,7 @@ export function lifetimes(recording: Recording): { node: Node; dying: Storage[] 
   const kept = new Set([...Object.values(outputs).map((x) => x.storage), ...steadyResults(recording)]);
   const last = new Map<Storage, Node>();
   for (const node of graph.nodes) {
-    last.set(node.output.storage, node); // a result that nobody reads dies at once
+    for (const { storage } of Object.values(writtenBy(node))) last.set(storage, node); // a result that nobody reads dies at once
     for (const x of Object.values(node.inputs)) if (x?.storage.producer) last.set(x.storage, node);
   }
   const dying = new Map<Node, Storage[]>();

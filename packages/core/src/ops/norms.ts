@@ -4,6 +4,7 @@ import { activationCode } from '../gpu/activate.js';
 import { type Gpu, kindOf } from '../gpu/gpu.js';
 import { call, elementCount, graphOf, type Node, type StorageType, spread, type Tensor } from '../gpu/graph.js';
 import type { Variant } from '../gpu/kernel.js';
+import { summedConstants } from './epilogue.js';
 
 /** Values that one workgroup sums up at least, before a group is worth cutting into slices. */
 const VALUES_PER_SLICE = 4096;
@@ -57,8 +58,9 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     inputs: { x },
     shape: [images, groups, slices, 2],
     type: 'f32',
-    dispatch: () => ({
-      variant: sums,
+    canSum: true,
+    dispatch: (node) => ({
+      variant: { ...sums, constants: { ...sums.constants, ...summedConstants(node) } },
       params: { pixels, channels, groups },
       workgroups: [slices, groups / groupsAtOnce, images],
     }),
@@ -124,8 +126,13 @@ function wholeGroupNorm(
     inputs: { x, gamma, beta },
     shape: x.shape,
     epilogue,
+    canSum: true,
     dispatch: (node) => ({
-      variant: { width, subgroup, constants: { WORKGROUP: workgroup, HELD, ...endConstants(node) } },
+      variant: {
+        width,
+        subgroup,
+        constants: { WORKGROUP: workgroup, HELD, ...endConstants(node), ...summedConstants(node) },
+      },
       params: { pixels, channels, groups, eps, ...sizesOf(x) },
       workgroups: [groups, images],
     }),
@@ -175,11 +182,17 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
     kernel: 'layer-norm',
     inputs: { x, gamma, beta },
     shape: x.shape,
-    dispatch: () => ({
+    canSum: true,
+    dispatch: (node) => ({
       variant: {
         ...variant,
         width,
-        constants: { WORKGROUP: threads * ROWS, ROWS, HELD: Math.ceil(channels / width / threads) },
+        constants: {
+          WORKGROUP: threads * ROWS,
+          ROWS,
+          HELD: Math.ceil(channels / width / threads),
+          ...summedConstants(node),
+        },
       },
       params: { rows, channels, eps },
       workgroups: [Math.min(groups, 65535), Math.ceil(groups / 65535)],

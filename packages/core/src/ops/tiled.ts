@@ -3,7 +3,7 @@
  */
 import { call, cast, elementCount, graphOf, spread, type Tensor } from '../gpu/graph.js';
 import type { Product } from '../gpu/tuning.js';
-import { epilogueConstants, partParams } from './epilogue.js';
+import { epilogueConstants, partParams, sumConstants } from './epilogue.js';
 import { defaultTiling, isPossible, TILES } from './tiles.js';
 import { type Beside, bodyOf, type MatrixProduct, type Parts } from './weights.js';
 
@@ -105,7 +105,7 @@ export function tiledProduct({
       return {
         variant: {
           width,
-          constants: { ...epilogueConstants(node), SPLITS: splits, GATED: node.isGated === true },
+          constants: { ...sumConstants(node), GATED: node.isGated === true },
         },
         params: { columns: columns / width, size, per_image: (rowsPerImage * columns) / width },
         workgroups: spread(node.isGated ? size / 2 : size, 256),

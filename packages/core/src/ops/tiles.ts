@@ -71,8 +71,8 @@ export const TILES: Readonly<Record<Body, ReadonlyMap<string, Tile>>> = {
   ]),
 };
 
-/** Compute units of the GPU that COSTS are of. */
-const UNITS = 132;
+/** Compute units of the GPU that costs are of. */
+export const UNITS = 132;
 
 interface Cost {
   readonly name: string;
@@ -104,8 +104,7 @@ const COSTS: Readonly<Record<Body, readonly Cost[]>> = {
     { name: '64x64x16', atOnce: 5, start: 4, alone: 1.1, each: 0.49 },
   ],
 };
-/** Microseconds to begin sum-splits.wgsl, and bytes that it reads and writes in one. */
-const SUM_START = 4;
+/** Bytes of splits that are read and written in a microsecond; that is all, since it is mostly norms that add them up. */
 const SUM_BYTES = 2.5e6;
 /** Of a split, steps that are worth the start. */
 const FEWEST_STEPS = 4;
@@ -132,7 +131,7 @@ export function defaultTiling(product: Product, mostBytes: number, mostSplits = 
       const workgroups = tilesOf(one, rows, columns) * splits;
       const full = Math.floor(workgroups / (UNITS * atOnce));
       const rest = Math.ceil((workgroups - full * UNITS * atOnce) / UNITS);
-      const sums = splits === 1 ? 0 : SUM_START + (rows * columns * (4 * splits + 2)) / SUM_BYTES;
+      const sums = splits === 1 ? 0 : (rows * columns * (4 * splits + 2)) / SUM_BYTES;
       const micros = full * wave(atOnce) + wave(rest) + sums;
       if (micros < best.micros) best = { tile: name, splits, micros };
     }

@@ -1,0 +1,30 @@
+/**
+ * Norms that make the sums they normalise. Where the inner dimension of a product is split, a kernel adds up what its splits left; if
+ * a norm is the first to read that, it can do so itself, and store it for those who come later: a pass over memory less.
+ */
+import { elementCount, type Graph, type Node, type Tensor } from './graph.js';
+import { readersOf } from './narrow.js';
+
+export function sumInNorms(graph: Graph, outputs: readonly Tensor[]): void {
+  const readers = readersOf(graph);
+  const kept = new Set(outputs.map(({ storage }) => storage));
+  const gone = new Set<Node>();
+  for (const node of graph.nodes) {
+    if (!node.canSum) continue;
+    const { storage } = node.inputs.x!;
+    const { producer } = storage;
+    // Those who read are listed in order.
+    const [first, ...others] = readers.get(storage)!;
+    if (producer?.kernel !== 'sum-splits' || producer.isGated || first![0] !== node) continue;
+    if (elementCount(node.inputs.x!.shape) !== elementCount(producer.output.shape)) continue;
+    if (node.kernel === 'layer-norm' && producer.inputs.shift) continue; // its rows are of no image
+    Object.assign(node.inputs, producer.inputs);
+    node.summed = producer;
+    if (others.length > 0 || kept.has(storage)) {
+      node.sum = producer.output;
+      storage.producer = node;
+    }
+    gone.add(producer);
+  }
+  if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+}
