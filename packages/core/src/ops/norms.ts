@@ -49,7 +49,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
   const slices = Math.min(MAX_SLICES, pixels, Math.max(1, Math.ceil((pixels * channels) / groups / VALUES_PER_SLICE)));
   const { groupsAtOnce, ...sums } = statsVariant(
     graph.gpu,
-    { own: channels / groups, groups, type: x.storage.type },
+    { own: channels / groups, groups, pixels: Math.ceil(pixels / slices), type: x.storage.type },
     slices,
   );
 
@@ -119,8 +119,8 @@ function wholeGroupNorm(
   const subgroup = workgroup <= lanes ** 2 ? lanes : 1;
   if ((pixels * channels) / groups > values || channels / groups / width > workgroup) return undefined;
   const held = Math.ceil(pixels / Math.floor(workgroup / (channels / groups / width)));
-  // In steps, so that there are few kernels to compile; processors have few registers, and take long to compile.
-  const HELD = kind === 'card' ? Math.min(MOST_HELD / width, Math.ceil(held / 4) * 4) : 4;
+  // Processors have few registers, and take long to compile.
+  const HELD = kind === 'card' ? Math.min(MOST_HELD / width, held) : 4;
   return call(graph, {
     kernel: 'group-norm-whole',
     inputs: { x, gamma, beta },
@@ -139,15 +139,21 @@ function wholeGroupNorm(
   });
 }
 
-/** `own` channels to a group. */
+/** `own` channels to a group, so many pixels to a slice. */
 function statsVariant(
   gpu: Gpu,
-  { own, groups, type }: { own: number; groups: number; type: StorageType },
+  { own, groups, pixels, type }: { own: number; groups: number; pixels: number; type: StorageType },
   SLICES: number,
 ): Variant & { readonly groupsAtOnce: number } {
-  const HELD = heldPixels(gpu);
   const width = own % 4 === 0 ? 4 : 1;
-  if (kindOf(gpu) === 'processor') return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD }), width, groupsAtOnce: 1 };
+  if (kindOf(gpu) === 'processor') {
+    return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD: heldPixels(gpu) }), width, groupsAtOnce: 1 };
+  }
+  /** As many as take a thread to the end of its slice, or in turns of the same length there. */
+  const heldOf = (vectors: number, workgroup: number) => {
+    const each = Math.ceil(pixels / Math.max(1, Math.floor(workgroup / vectors)));
+    return Math.ceil(each / Math.ceil(each / heldPixels(gpu)));
+  };
   const most = Math.min(STATS_WORKGROUP, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
   const wanted = STATS_BYTES / (type === 'f16' ? 2 : 4);
   let groupsAtOnce = 1;
@@ -156,10 +162,12 @@ function statsVariant(
   const across = (own * groupsAtOnce) % 4 === 0 && own > 2 ? 4 : 1;
   const vectors = (own / across) * groupsAtOnce;
   if (groupsAtOnce === 1 || vectors > most) {
-    const constants = { SLICES, HELD, GROUPS: 1, WORKGROUP: 2 ** Math.floor(Math.log2(most)) };
+    const WORKGROUP = 2 ** Math.floor(Math.log2(most));
+    const constants = { SLICES, HELD: heldOf(own / width, WORKGROUP), GROUPS: 1, WORKGROUP };
     return { constants, width, groupsAtOnce: 1 };
   }
-  const constants = { SLICES, HELD, GROUPS: groupsAtOnce, WORKGROUP: Math.floor(most / vectors) * vectors };
+  const WORKGROUP = Math.floor(most / vectors) * vectors;
+  const constants = { SLICES, HELD: heldOf(vectors, WORKGROUP), GROUPS: groupsAtOnce, WORKGROUP };
   return { constants, width: across, groupsAtOnce };
 }
 
