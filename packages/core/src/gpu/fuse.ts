@@ -8,6 +8,7 @@
  * The order inside a kernel is  y = activation(sum + bias + shift) + residual.
  */
 import { elementCount, type Graph, type Node, type Storage, type Tensor } from './graph.js';
+import { readersOf } from './readers.js';
 
 /** Merges `unary`, `geglu` and `add` nodes into the kernels before them, where nobody else looks at what lies between. */
 export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
@@ -78,11 +79,7 @@ function later(a: Tensor, b: Tensor, position: Map<Node, number>): [Node | undef
 }
 
 function countUses(graph: Graph, outputs: readonly Tensor[]): Map<Storage, number> {
-  const uses = new Map<Storage, number>();
-  const use = (x: Tensor | undefined) => {
-    if (x) uses.set(x.storage, (uses.get(x.storage) ?? 0) + 1);
-  };
-  for (const node of graph.nodes) for (const x of Object.values(node.inputs)) use(x);
-  for (const x of [...outputs, ...graph.taps.values()]) use(x);
+  const uses = new Map([...readersOf(graph)].map(([storage, readers]) => [storage, readers.length]));
+  for (const { storage } of [...outputs, ...graph.taps.values()]) uses.set(storage, (uses.get(storage) ?? 0) + 1);
   return uses;
 }

@@ -3,6 +3,7 @@
  * are f32, but the last of each level meets nothing but concatenations and the matrix units.
  */
 import { elementCount, type Graph, type Node, type Storage, type Tensor, writtenBy } from './graph.js';
+import { type Reader, readersOf } from './readers.js';
 
 export function narrow(graph: Graph, outputs: readonly Tensor[]): void {
   if (graph.gpu.precision === 'f32') return;
@@ -15,18 +16,6 @@ export function narrow(graph: Graph, outputs: readonly Tensor[]): void {
   }
   const gone = new Set(graph.nodes.filter((node) => !kept.has(node.output.storage) && passOver(node, readers)));
   if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
-}
-
-export type Reader = readonly [node: Node, role: string];
-
-export function readersOf(graph: Graph): Map<Storage, Reader[]> {
-  const readers = new Map<Storage, Reader[]>();
-  for (const node of graph.nodes) {
-    for (const [role, x] of Object.entries(node.inputs)) {
-      if (x) readers.set(x.storage, [...(readers.get(x.storage) ?? []), [node, role]]);
-    }
-  }
-  return readers;
 }
 
 /** Whether a kernel makes halves of what it reads there, before anything else. */

@@ -3,7 +3,7 @@
  * a norm is the first to read that, it can do so itself, and store it for those who come later: a pass over memory less.
  */
 import { elementCount, type Graph, type Node, type Tensor } from './graph.js';
-import { readersOf } from './narrow.js';
+import { readersOf } from './readers.js';
 
 export function sumInNorms(graph: Graph, outputs: readonly Tensor[]): void {
   const readers = readersOf(graph);

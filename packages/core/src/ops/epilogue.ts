@@ -17,7 +17,7 @@ export const partParams = (columns: number, parts: Parts = { count: 1, pitch: 0 
 
 /** Of a sum of splits, for who makes it; of a norm that makes none, zeros. */
 export const sumConstants = (node?: Node) => ({
-  SPLITS: node?.inputs.x!.shape[0] ?? 0,
+  SPLITS: node?.inputs.x?.shape[0] ?? 0,
   SUM_ACTIVATION: activationCode(node?.activation ?? 'none'),
   HAS_BIAS: node?.inputs.bias !== undefined,
   HAS_SHIFT: node?.inputs.shift !== undefined,
