@@ -55,7 +55,20 @@ var<workgroup> has_grown: atomic<u32>;
   workgroupBarrier();
 }
 
-// And sums at last.
+// All is done once more, relative to the highest of all, where a score was too high for its share to be a half.
+@block end_or_again {
+  let true_highest = scale * highest_of_row(highest);
+  if (true_highest > reference + LAG) {
+    atomicStore(&has_grown, 1u);
+  }
+  reference = true_highest;
+  if (workgroupUniformLoad(&has_grown) == 0) {
+    break;
+  }
+  atomicStore(&has_grown, 0u);
+}
+
+// Sums go through the memory at last.
 @block store_results {
   total += subgroupShuffleXor(total, 16);
   let query = first_query + row;

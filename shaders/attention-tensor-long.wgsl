@@ -142,15 +142,7 @@ fn main(
     let value_panel = (units - 1) % 2 * PANEL;
     @add_values;
 
-    let true_highest = scale * highest_of_row(highest);
-    if (true_highest > reference + LAG) {
-      atomicStore(&has_grown, 1u);
-    }
-    reference = true_highest;
-    if (workgroupUniformLoad(&has_grown) == 0) {
-      break;
-    }
-    atomicStore(&has_grown, 0u);
+    @end_or_again;
   }
   workgroupBarrier();
   @store_results;
