@@ -11,12 +11,14 @@ import {
 } from '@diffusion-soup/core';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { diskFolder } from '../../packages/cli/src/files.ts';
+import { record } from '../../packages/core/src/gpu/recording.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
 import { matmul, plainTilings } from '../../packages/core/src/ops/matmul.ts';
+import { layerNorm } from '../../packages/core/src/ops/norms.ts';
 import { defaultTiling, tilingsBy } from '../../packages/core/src/ops/tiles.ts';
 import { compareWhole, searchTilings, type Trial } from '../../packages/core/src/tuning/search.ts';
 import { PANTRY } from '../support/files.ts';
-import { matrix, random, runOp, testGpu } from '../support/gpu.ts';
+import { asGraphicsCard, matrix, random, runOp, testGpu, vector } from '../support/gpu.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
@@ -91,6 +93,30 @@ test('the fastest is kept', async () => {
   expect(tuningFrom(tuned)(one)).toEqual({ tile: '16x64', splits: 1 });
   expect(tuningFrom(tuned)({ ...one, rows: 5 })).toBeUndefined();
   expect(gpu.tuning).toBe(before);
+});
+
+test('sums of splits are timed with their product, not with the norm that makes them otherwise', async () => {
+  const card = asGraphicsCard(gpu);
+  const w = matrix(card, random([68, 256]), 1, true, 32);
+  const weights = { gamma: vector(card, random([68])), beta: vector(card, random([68])), eps: 1e-5 };
+  const nodes = () =>
+    record(card, { x: [1, 70, 256] }, ({ x }) => ({ y: layerNorm(matmul(x!, w), weights) })).graph.nodes;
+  const trial: Trial = async () => ({
+    values: Float32Array.of(1),
+    times: nodes().map(({ kernel, product, output: { shape } }) => ({ kernel, product, shape, beginMs: 0, endMs: 1 })),
+  });
+  const before = () => ({ tile: '64x64x16', splits: 3 });
+  card.tuning = before;
+  const kernels = () => nodes().map(({ kernel }) => kernel);
+  expect(kernels()).toEqual(['matmul-lanes', 'layer-norm']);
+  const timed: string[][] = [];
+  await searchTilings(card, async () => {
+    if ((card.tuning?.(product(1, 1, 1))?.splits ?? 1) > 1) timed.push(kernels());
+    return trial();
+  });
+  expect(timed.length).toBeGreaterThan(0);
+  for (const one of timed) expect(one).toEqual(['matmul-lanes', 'sum-splits', 'layer-norm']);
+  expect(kernels()).toEqual(['matmul-lanes', 'layer-norm']);
 });
 
 test('what computes something else is not, however fast', async () => {

@@ -38,6 +38,8 @@ export interface Gpu {
   readonly matrixUnits: MatrixUnits;
   /** Another function is another tuning: what was planned by the one before is planned anew. */
   tuning?: Tuning;
+  /** Sums of splits have kernels of their own, by which they are timed with their product: while tilings are searched for. */
+  sumsApart?: boolean;
   readonly memory: Memory;
   onKernels?: KernelListener;
   /** Pipelines made so far, by shader and variant. */

@@ -6,6 +6,7 @@ import { elementCount, type Graph, type Node, type Tensor } from './graph.js';
 import { readersOf } from './readers.js';
 
 export function sumInNorms(graph: Graph, outputs: readonly Tensor[]): void {
+  if (graph.gpu.sumsApart) return;
   const readers = readersOf(graph);
   const kept = new Set(outputs.map(({ storage }) => storage));
   const gone = new Set<Node>();

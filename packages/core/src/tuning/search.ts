@@ -43,6 +43,7 @@ export interface Search {
 export async function searchTilings(gpu: Gpu, trial: Trial, options: SearchOptions = {}): Promise<Search> {
   const { runs = 3, signal, onProgress } = options;
   const { tuning } = gpu;
+  gpu.sumsApart = true;
   try {
     const own = await fastest(gpu, trial, () => undefined, runs);
     const measured = new Map([...own.times].map(([name, { product }]) => [name, product]));
@@ -69,6 +70,7 @@ export async function searchTilings(gpu: Gpu, trial: Trial, options: SearchOptio
     return { measured: [...measured.values()], products };
   } finally {
     gpu.tuning = tuning;
+    gpu.sumsApart = false;
   }
 }
 
