@@ -20,19 +20,21 @@ const SCORES = QUERIES * SCORE_PITCH;
 // Two panels of keys, two of values, and three sets of scores.
 var<workgroup> memory: array<vec4u, max(SCORES_START + 3 * SCORES, QUERIES * max(PITCH, SUM_PITCH))>;
 
+// Of the keys in a panel.
 @block score {
   var score = Sums();
   @unroll for (var d = 0u; d < BLOCKS; d++) {
-    let right = subgroupMatrixLoad<Right, col_major>(&memory, key_panel + d * 2, PITCH);
+    let right = subgroupMatrixLoad<Right, col_major>(&memory, panel_at + d * 2, PITCH);
     score = subgroupMatrixMultiplyAccumulate(query#d, right, score);
   }
   subgroupMatrixStore<row_major>(&memory, ahead + SCORES_START + group_row * SCORE_PITCH, score, SCORE_PITCH);
 }
 
+// Of those in a panel, by the shares behind.
 @block add_values {
   let left = subgroupMatrixLoad<Left, row_major>(&memory, behind + SCORES_START + group_row * SCORE_PITCH, SCORE_PITCH);
   @unroll for (var d = 0u; d < BLOCKS; d++) {
-    let right = subgroupMatrixLoad<Right, row_major>(&memory, V_START + value_panel + d * 2, PITCH);
+    let right = subgroupMatrixLoad<Right, row_major>(&memory, V_START + panel_at + d * 2, PITCH);
     sum#d = subgroupMatrixMultiplyAccumulate(left, right, sum#d);
   }
 }
@@ -82,7 +84,7 @@ fn main(
       sum#d = Sums();
     }
     var here = 0u;
-    var ahead = here;
+    var ahead = 0u;
     var behind = 2 * SCORES;
     workgroupBarrier();
     @unroll for (var i = 0u; i < SLOTS; i++) {
@@ -98,7 +100,7 @@ fn main(
     memory[behind + own] = vec4u(0);
     workgroupBarrier();
     {
-      let key_panel = 0u;
+      let panel_at = 0u;
       @score;
     }
     workgroupBarrier();
@@ -113,8 +115,7 @@ fn main(
       let low = bitcast<vec4f>(memory[here + own]);
       let high = bitcast<vec4f>(memory[here + own + 2]);
       {
-        let key_panel = PANEL - panel;
-        let value_panel = PANEL - panel;
+        let panel_at = PANEL - panel;
         @add_values;
         @score;
       }
@@ -139,9 +140,10 @@ fn main(
       ahead = free;
       workgroupBarrier();
     }
-    let value_panel = (units - 1) % 2 * PANEL;
-    @add_values;
-
+    {
+      let panel_at = (units - 1) % 2 * PANEL;
+      @add_values;
+    }
     @end_or_again;
   }
   workgroupBarrier();

@@ -7,7 +7,7 @@
  *
  * The order inside a kernel is  y = activation(sum + bias + shift) + residual.
  */
-import { elementCount, type Graph, type Node, type Storage, type Tensor } from './graph.js';
+import { elementCount, type Graph, type Node, removeNodes, type Storage, type Tensor } from './graph.js';
 import { readersOf } from './readers.js';
 
 /** Merges `unary`, `geglu` and `add` nodes into the kernels before them, where nobody else looks at what lies between. */
@@ -57,7 +57,7 @@ export function fuse(graph: Graph, outputs: readonly Tensor[]): void {
       replace(node, producer);
     }
   }
-  if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+  removeNodes(graph, gone);
   for (const node of graph.nodes) if (node.wantsBorder) giveBorder(node, uses);
 }
 

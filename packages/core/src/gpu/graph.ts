@@ -64,8 +64,8 @@ export interface Node {
   readonly product?: Product & Tiling;
   /** Of an `add`: b is one row of channels per image, to be added before an activation. */
   readonly perImage?: boolean;
-  /** Of a norm: x may be the sum of splits. */
-  readonly canSum?: boolean;
+  /** Of a norm: x may be the sum of splits, or such a sum without a shift, which is one of an image. */
+  readonly canSum?: 'any' | 'unshifted';
   /** Of a convolution that would read x from within a border of zeros. */
   readonly wantsBorder?: boolean;
   /** Whether x has one, or, of a norm, y (shaders/border.wgsl); decided by fuse.ts. */
@@ -113,6 +113,11 @@ export function call(
   storage.producer = made;
   graph.nodes.push(made);
   return made.output;
+}
+
+/** Takes these nodes out. */
+export function removeNodes(graph: Graph, gone: ReadonlySet<Node>): void {
+  if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
 }
 
 /** The same numbers in the same order under another shape. */

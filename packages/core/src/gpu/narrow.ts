@@ -2,7 +2,7 @@
  * What is rounded to halves by all who read it may be stored as halves: the same numbers, half of the memory, and no casts. Residuals
  * are f32, but the last of each level meets nothing but concatenations and the matrix units.
  */
-import { elementCount, type Graph, type Node, type Storage, type Tensor, writtenBy } from './graph.js';
+import { elementCount, type Graph, type Node, removeNodes, type Storage, type Tensor, writtenBy } from './graph.js';
 import { type Reader, readersOf } from './readers.js';
 
 export function narrow(graph: Graph, outputs: readonly Tensor[]): void {
@@ -15,7 +15,7 @@ export function narrow(graph: Graph, outputs: readonly Tensor[]): void {
     if (all.length > 0 && !kept.has(storage) && all.every(([node, role]) => rounds(node, role))) storage.type = 'f16';
   }
   const gone = new Set(graph.nodes.filter((node) => !kept.has(node.output.storage) && passOver(node, readers)));
-  if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+  removeNodes(graph, gone);
 }
 
 /** Whether a kernel makes halves of what it reads there, before anything else. */

@@ -2,7 +2,7 @@
  * Norms that make the sums they normalise. Where the inner dimension of a product is split, a kernel adds up what its splits left; if
  * a norm is the first to read that, it can do so itself, and store it for those who come later: a pass over memory less.
  */
-import { elementCount, type Graph, type Node, type Tensor } from './graph.js';
+import { elementCount, type Graph, type Node, removeNodes, type Tensor } from './graph.js';
 import { readersOf } from './readers.js';
 
 export function sumInNorms(graph: Graph, outputs: readonly Tensor[]): void {
@@ -18,7 +18,7 @@ export function sumInNorms(graph: Graph, outputs: readonly Tensor[]): void {
     const [first, ...others] = readers.get(storage)!;
     if (producer?.kernel !== 'sum-splits' || producer.isGated || first![0] !== node) continue;
     if (elementCount(node.inputs.x!.shape) !== elementCount(producer.output.shape)) continue;
-    if (node.kernel === 'layer-norm' && producer.inputs.shift) continue; // its rows are of no image
+    if (node.canSum === 'unshifted' && producer.inputs.shift) continue;
     Object.assign(node.inputs, producer.inputs);
     node.summed = producer;
     if (others.length > 0 || kept.has(storage)) {
@@ -27,5 +27,5 @@ export function sumInNorms(graph: Graph, outputs: readonly Tensor[]): void {
     }
     gone.add(producer);
   }
-  if (gone.size > 0) graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+  removeNodes(graph, gone);
 }

@@ -45,6 +45,25 @@ export function linearOfSum(
 }
 
 /**
+ * Linear layers of the same input and size, below `w`, as one product: x (..., inChannels) -> (..., outChannels) each. Undefined where
+ * products do not go by tiles, or some have a bias and others none.
+ */
+function jointLinears(
+  w: WeightScope,
+  scopes: readonly WeightScope[],
+  { inChannels, outChannels, type }: { inChannels: number; outChannels: number; type?: StorageType },
+): ((x: Tensor) => Tensor[]) | undefined {
+  const start = w.path === '' ? 0 : w.path.length + 1;
+  const namesOf = (name: string) => scopes.map(({ path }) => `${path.slice(start)}.${name}`);
+  const biases = scopes.filter((at) => at.has('bias')).length;
+  const isAlike = biases === 0 || biases === scopes.length;
+  const weight = isAlike ? w.joint(namesOf('weight'), outChannels, inChannels) : undefined;
+  if (!weight) return undefined;
+  const bias = biases > 0 ? w.jointVector(namesOf('bias'), outChannels) : undefined;
+  return (x) => jointMatmul(x, weight, scopes.length, { bias, type }).map((y, i) => tap(scopes[i]!.path, y));
+}
+
+/**
  * Several linear layers of the same input, by their names: where the device multiplies matrices and none has a bias, one
  * product. x (..., inChannels) -> (..., outChannels) each.
  */
@@ -55,14 +74,9 @@ export function linears(
   outChannels: number,
 ): (x: Tensor) => Tensor[] {
   const scopes = names.map((name) => w.at(name));
-  const joint = scopes.some((one) => one.has('bias'))
-    ? undefined
-    : w.joint(
-        names.map((name) => `${name}.weight`),
-        outChannels,
-        inChannels,
-      );
-  if (joint) return (x) => jointMatmul(x, joint, names.length).map((y, i) => tap(scopes[i]!.path, y));
+  const hasBias = scopes.some((one) => one.has('bias'));
+  const joint = hasBias ? undefined : jointLinears(w, scopes, { inChannels, outChannels });
+  if (joint) return joint;
   const layers = scopes.map((one) => linear(one, inChannels, outChannels));
   return (x) => layers.map((layer) => layer(x));
 }
@@ -82,25 +96,16 @@ const GATHERED = 16;
 export function gatheredLinears(w: WeightScope, type?: StorageType): GatheredLinears {
   const asked = new Map<string, { inChannels: number; outChannels: number; scopes: WeightScope[] }>();
   const layers = new Map<WeightScope, Layer>();
-  const below = ({ path }: WeightScope, name: string) =>
-    `${w.path === '' ? path : path.slice(w.path.length + 1)}.${name}`;
 
   function gatherSome(scopes: readonly WeightScope[], inChannels: number, outChannels: number): void {
-    const namesOf = (name: string) => scopes.map((at) => below(at, name));
-    const biases = scopes.filter((at) => at.has('bias')).length;
-    const isAlike = biases === 0 || biases === scopes.length;
-    const weight = isAlike ? w.joint(namesOf('weight'), outChannels, inChannels) : undefined;
-    if (!weight) {
-      for (const at of scopes) layers.set(at, linear(at, inChannels, outChannels, type));
-      return;
-    }
-    const bias = biases > 0 ? w.jointVector(namesOf('bias'), outChannels) : undefined;
+    const joint = jointLinears(w, scopes, { inChannels, outChannels, type });
     const made = new WeakMap<Tensor, Tensor[]>();
     for (const [i, at] of scopes.entries()) {
-      layers.set(at, (x) => {
-        if (!made.has(x)) made.set(x, jointMatmul(x, weight, scopes.length, { bias, type }));
-        return tap(at.path, made.get(x)![i]!);
-      });
+      const ofJoint = (x: Tensor) => {
+        if (!made.has(x)) made.set(x, joint!(x));
+        return made.get(x)![i]!;
+      };
+      layers.set(at, joint ? ofJoint : linear(at, inChannels, outChannels, type));
     }
   }
 

@@ -1,7 +1,7 @@
 /** Attention on the matrix units (shaders/attention-tensor.wgsl, and attention-tensor-long.wgsl for long rows of keys). */
 import { call, type Tensor } from '../gpu/graph.js';
 import { type Attention, graphAndShapes } from './attention-inputs.js';
-import { UNITS } from './tiles.js';
+import { inWaves } from './tiles.js';
 
 /** Of a workgroup: subgroups of 16 queries, and the keys that are looked at together, in sixteens. */
 export interface TensorShape {
@@ -62,13 +62,9 @@ export function tensorConstants(headWidth: number, { subgroups, keyBlocks }: Ten
   };
 }
 
-/** So many workgroups of a kind, a compute unit having as many at once as there are times; other devices differ, their order hardly. */
-function micros(kind: keyof typeof MICROS, [x, y, z]: readonly [number, number, number]): number {
-  const times = MICROS[kind];
-  const round = UNITS * times.length;
-  const rest = Math.ceil(((x * y * z) % round) / UNITS);
-  return Math.floor((x * y * z) / round) * times.at(-1)! + (times[rest - 1] ?? 0);
-}
+/** Of so many workgroups of a kind; other devices take other times, whose order is alike. */
+const micros = (kind: keyof typeof MICROS, [x, y, z]: readonly [number, number, number]): number =>
+  inWaves(x * y * z, MICROS[kind].length, (onUnit) => MICROS[kind][onUnit - 1]!);
 
 /** Bytes of a row of keys or values, and of scores. */
 const rowBytes = (headWidth: number, { keyBlocks }: TensorShape) => ({

@@ -15,22 +15,24 @@ export const partParams = (columns: number, parts: Parts = { count: 1, pitch: 0 
   part_pitch: parts.pitch,
 });
 
+/** What they add, for those that are compiled for it. */
+export const epilogueConstants = ({ activation, inputs }: Node) => ({
+  ACTIVATION: activationCode(activation),
+  ...addedConstants(inputs),
+});
+
+const addedConstants = ({ bias, shift, residual }: Node['inputs']) => ({
+  HAS_BIAS: bias !== undefined,
+  HAS_SHIFT: shift !== undefined,
+  HAS_RESIDUAL: residual !== undefined,
+});
+
 /** Of a sum of splits, for who makes it; of a norm that makes none, zeros. */
 export const sumConstants = (node?: Node) => ({
   SPLITS: node?.inputs.x?.shape[0] ?? 0,
   SUM_ACTIVATION: activationCode(node?.activation ?? 'none'),
-  HAS_BIAS: node?.inputs.bias !== undefined,
-  HAS_SHIFT: node?.inputs.shift !== undefined,
-  HAS_RESIDUAL: node?.inputs.residual !== undefined,
+  ...addedConstants(node?.inputs ?? {}),
 });
 
 /** What a norm does with sums of splits (summed-x.wgsl). */
 export const summedConstants = ({ summed, sum }: Node) => ({ ...sumConstants(summed), HAS_SUM: sum !== undefined });
-
-/** What they add, for those that are compiled for it. */
-export const epilogueConstants = ({ activation, inputs }: Node) => ({
-  ACTIVATION: activationCode(activation),
-  HAS_BIAS: inputs.bias !== undefined,
-  HAS_SHIFT: inputs.shift !== undefined,
-  HAS_RESIDUAL: inputs.residual !== undefined,
-});

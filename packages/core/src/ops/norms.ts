@@ -58,7 +58,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     inputs: { x },
     shape: [images, groups, slices, 2],
     type: 'f32',
-    canSum: true,
+    canSum: 'any',
     dispatch: (node) => ({
       variant: { ...sums, constants: { ...sums.constants, ...summedConstants(node) } },
       params: { pixels, channels, groups },
@@ -126,7 +126,7 @@ function wholeGroupNorm(
     inputs: { x, gamma, beta },
     shape: x.shape,
     epilogue,
-    canSum: true,
+    canSum: 'any',
     dispatch: (node) => ({
       variant: {
         width,
@@ -190,7 +190,7 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
     kernel: 'layer-norm',
     inputs: { x, gamma, beta },
     shape: x.shape,
-    canSum: true,
+    canSum: 'unshifted', // its rows are of no image
     dispatch: (node) => ({
       variant: {
         ...variant,

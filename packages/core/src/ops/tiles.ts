@@ -72,7 +72,14 @@ export const TILES: Readonly<Record<Body, ReadonlyMap<string, Tile>>> = {
 };
 
 /** Compute units of the GPU that costs are of. */
-export const UNITS = 132;
+const UNITS = 132;
+
+/** What so many workgroups take, if a unit runs `atOnce` of them, and `wave` says what some on a unit take. */
+export function inWaves(workgroups: number, atOnce: number, wave: (onUnit: number) => number): number {
+  const full = Math.floor(workgroups / (UNITS * atOnce));
+  const rest = Math.ceil((workgroups - full * UNITS * atOnce) / UNITS);
+  return full * wave(atOnce) + (rest === 0 ? 0 : wave(rest));
+}
 
 interface Cost {
   readonly name: string;
@@ -127,12 +134,9 @@ export function defaultTiling(product: Product, mostBytes: number, mostSplits = 
     for (const splits of splitsOf(inner / one.depth)) {
       if (splits > mostSplits || !isPossible({ tile: name, splits }, product, mostBytes)) continue;
       const steps = Math.ceil(inner / one.depth / splits);
-      const wave = (onUnit: number) => (onUnit === 0 ? 0 : start + steps * Math.max(alone, onUnit * each));
-      const workgroups = tilesOf(one, rows, columns) * splits;
-      const full = Math.floor(workgroups / (UNITS * atOnce));
-      const rest = Math.ceil((workgroups - full * UNITS * atOnce) / UNITS);
+      const wave = (onUnit: number) => start + steps * Math.max(alone, onUnit * each);
       const sums = splits === 1 ? 0 : (rows * columns * (4 * splits + 2)) / SUM_BYTES;
-      const micros = full * wave(atOnce) + wave(rest) + sums;
+      const micros = inWaves(tilesOf(one, rows, columns) * splits, atOnce, wave) + sums;
       if (micros < best.micros) best = { tile: name, splits, micros };
     }
   }
