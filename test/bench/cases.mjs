@@ -32,7 +32,7 @@ export function flopOf({ graph }) {
     } else if (/^(matmul|conv2d)-(tensor|lanes)$/.test(node.kernel)) {
       // What is multiplied in two parts is one multiplication.
       flop += (2 * params.rows * params.columns * params.inner) / (variant.constants.IN_TWO ? 2 : 1);
-    } else if (node.kernel === 'attention-tensor') {
+    } else if (/^attention-tensor(-long)?$/.test(node.kernel)) {
       flop += 4 * params.queries * params.keys * params.heads * Number(variant.constants.HEAD) * (workgroups[2] ?? 1);
     } else if (['matmul-rows', 'conv2d-rows', 'few-rows'].includes(node.kernel)) {
       flop += 2 * params.rows * params.columns * params.inner * width;

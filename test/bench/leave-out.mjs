@@ -3,7 +3,7 @@
  * they take other times, which mislead (bench/README.md). What they would have written is left as it is.
  */
 import { Usage } from '../../packages/core/dist/gpu/flags.js';
-import { writtenBy } from '../../packages/core/dist/gpu/graph.js';
+import { removeNodes, writtenBy } from '../../packages/core/dist/gpu/graph.js';
 import { compile, createPlan } from '../../packages/core/dist/gpu/plan.js';
 import { bytesOf } from '../../packages/core/dist/gpu/recording.js';
 import { inARow } from './warm.mjs';
@@ -78,7 +78,7 @@ function without(gpu, recording, isLeftOut) {
     storage.buffer = gpu.createBuffer(bytesOf(storage), Usage.STORAGE | Usage.COPY_SRC, 'left out');
     buffers.push(storage.buffer);
   }
-  graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !gone.has(node)));
+  removeNodes(graph, gone);
   return { recording, buffers };
 }
 
