@@ -104,7 +104,7 @@ export async function residentsOf(on: Gpu, tensors: readonly Tensor[]) {
   return {
     async average(mix: Mix, which = tensors.map((_, i) => i)): Promise<void> {
       const wanted = new Map(which.map((i) => [targets[i]!, averageOf(blend(mix), `${i}`)]));
-      await residents.average((target) => wanted.get(target));
+      await residents.average(wanted);
     },
     async read(i: number): Promise<Uint16Array | Float32Array> {
       const bytes = (await readBuffer(on, buffer, buffer.size, 'test')).slice(targets[i]!.offset);

@@ -121,6 +121,8 @@ function paramsOf({ pieces, elements, resultAt, table }: Dispatch) {
  */
 export function largestExponent(terms: readonly Term[]): number {
   if (terms.some(({ info }) => info.dtype !== 'F16')) return -1;
-  const sizeOfWeights = terms.reduce((sum, { p }) => sum + Math.abs(p), 0);
-  return 20 - Math.ceil(Math.log2(sizeOfWeights || 1));
+  return largestExponentFor(terms.reduce((sum, { p }) => sum + Math.abs(p), 0));
 }
+
+/** The same of halves alone, by the sum of what their weights are without signs. */
+export const largestExponentFor = (sizeOfWeights: number): number => 20 - Math.ceil(Math.log2(sizeOfWeights || 1));

@@ -60,18 +60,22 @@ export function averageOf(blend: Blend, key: string): Average {
   const mix = blend.mix(key);
   const { infos, type } = tensorOf(blend.ingredients, key);
   const all = infos.map((info, i): Term => ({ info, p: mix.p[i]! }));
-  const result = blend.dtype ?? type;
   if (blend.sum) all.push({ info: blend.sum.weights.tensors.get(key)!, p: blend.sum.p });
-  const weighing = all.every(({ p }) => p !== 0) ? all : all.filter(({ p }) => p !== 0);
-  const isEqual = blend.isEqual?.(key) ?? false;
-  const isCopy = !blend.sum && (weighing.length === 1 || isEqual) && isAffine(mix);
+  const weighing = all.every(weighs) ? all : all.filter(weighs);
+  const result = blend.dtype ?? type;
   const allowNonFinite = blend.allowNonFinite ?? false;
   const keepZeroSign = all.length === 1;
-  // Where all are equal the first serves, whatever it weighs: other weights then change nothing.
-  const copied = [{ info: (isEqual ? all : weighing)[0]?.info ?? all[0]!.info, p: 1 }];
-  const terms = isCopy ? copied : weighing.length > 0 ? weighing : all.slice(0, 1);
-  return { terms, q: isCopy ? 1 : mix.q, result, allowNonFinite, keepZeroSign };
+  const isEqual = blend.isEqual?.(key) ?? false;
+  if (!blend.sum && (weighing.length === 1 || isEqual) && isAffine(mix)) {
+    // Where all are equal the first serves, whatever it weighs: other weights then change nothing.
+    const { info } = (isEqual ? all : weighing)[0] ?? all[0]!;
+    return { terms: [{ info, p: 1 }], q: 1, result, allowNonFinite, keepZeroSign };
+  }
+  const terms = weighing.length > 0 ? weighing : all.slice(0, 1);
+  return { terms, q: mix.q, result, allowNonFinite, keepZeroSign };
 }
+
+const weighs = ({ p }: Term): boolean => p !== 0;
 
 /** A tensor in every ingredient, and what its average is stored as. */
 interface Tensors {

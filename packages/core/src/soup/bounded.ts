@@ -6,7 +6,7 @@ import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { spread } from '../gpu/graph.js';
 import { packParams } from '../gpu/kernel.js';
-import { type Bound, bindAverage, largestExponent, PARAMS_PITCH } from './average-pass.js';
+import { type Bound, bindAverage, largestExponentFor, PARAMS_PITCH } from './average-pass.js';
 import type { Average } from './blend.js';
 import { type BoundedKernel, boundedKernel } from './bounded-kernel.js';
 import { scaleOf, startOf, type Unpack, unpackFor } from './halves.js';
@@ -35,12 +35,13 @@ export function createBounded(
   const { queue } = gpu.device;
   const { COPY_DST, STORAGE, UNIFORM } = Usage;
   const groups = groupsOf(gpu, places, { reaches, forms });
-  const groupOf = new Map(groups.flatMap((group) => group.slots.map((slot) => [slot, group])));
+  const groupBySlot: Group[] = [];
+  for (const group of groups) for (const slot of group.slots) groupBySlot[slot] = group;
   const entries: number[] = [];
   let lines = 0;
   for (const [slot, { piece }] of places.entries()) {
     entries.push(lines);
-    const atOnce = groupOf.get(slot)?.kernel.atOnce ?? 1;
+    const atOnce = groupBySlot[slot]?.kernel.atOnce ?? 1;
     lines += HEAD + Math.ceil(piece.average.terms.length / atOnce) * atOnce;
   }
   const table = make(Math.max(1, lines) * LINE * 4, STORAGE | COPY_DST, 'averaging tables');
@@ -78,19 +79,22 @@ export function createBounded(
 
   const wanted = new Set<Group>();
   return {
-    add(slot, { terms, q, keepZeroSign }, starts) {
-      const group = groupOf.get(slot);
-      if (!group || keepZeroSign || reaches[slot]! > largestExponent(terms)) return false;
+    add(slot, { terms, q, result, keepZeroSign }, starts) {
+      const group = groupBySlot[slot];
+      if (!group || result !== 'F16' || keepZeroSign) return false;
+      let [sum, size] = [0, 0];
+      for (const { p } of terms) {
+        sum += p;
+        size += Math.abs(p);
+      }
+      if (reaches[slot]! > largestExponentFor(size)) return false;
       const { atOnce, unit, unpack } = group.kernel;
       let at = entries[slot]! * LINE;
       const count = Math.ceil(terms.length / atOnce) * atOnce;
       words[at] = count;
       words[at + 1] = q;
       floats[at + 2] = scaleOf(q);
-      words[at + 3] = startOf(
-        unpack,
-        terms.reduce((sum, { p }) => sum + 2 * p, 0),
-      );
+      words[at + 3] = startOf(unpack, 2 * sum);
       at += HEAD * LINE;
       for (let i = 0; i < count; i++, at += LINE) {
         const p = 2 * (terms[i]?.p ?? 0);

@@ -1,16 +1,16 @@
 /** Residents for as long as nobody needs their memory more: activations do, and then weights are read again. */
 import type { Gpu } from '../gpu/gpu.js';
-import type { Average } from './blend.js';
+import type { Reaverage } from './re-average.js';
 import { createResidents, type Residents, type ResidentsOptions } from './residents.js';
-import type { Piece, Target } from './staging.js';
+import type { Piece } from './staging.js';
 
 export interface Larder {
   /** Held on the device now. */
   readonly bytes: number;
   /** Keeps what `pieces` are made of, unless that was done, or there was no room for it, before. */
   stock(pieces: () => readonly Piece[], options?: ResidentsOptions): Promise<void>;
-  has(target: Target, average: Average): boolean;
-  average(averageFor: (target: Target) => Average | undefined): Promise<void>;
+  /** Of what is kept; nothing is filled when that is nothing. */
+  readonly average: Reaverage;
   destroy(): void;
 }
 
@@ -35,8 +35,7 @@ export function createLarder(gpu: Gpu): Larder {
       isTried = true;
       if (residents) takeBackOffer = gpu.memory.offer(residents.bytes, empty);
     },
-    has: (target, average) => residents?.has(target, average) ?? false,
-    average: (averageFor) => residents!.average(averageFor),
+    average: async (wanted) => (await residents?.average(wanted)) ?? new Set(),
     destroy: empty,
   };
 }

@@ -69,6 +69,8 @@ interface Parameter {
   readonly beside?: Parameter;
   /** Where it lies, once all parameters are known. */
   target?: Target;
+  /** What it is the average of: what would be the same again is neither read nor averaged. */
+  held?: Average;
 }
 
 type Asked = Omit<Parameter, 'storage' | 'bytes' | 'allRows' | 'rowsBefore'>;
@@ -78,7 +80,6 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
   checkBlend(blend);
   const weights = blend.ingredients[0]!;
   const parameters: Parameter[] = [];
-  const held = new Map<Parameter, Average>();
   const larder = createLarder(gpu);
   const buffers: GPUBuffer[] = [];
 
@@ -232,7 +233,7 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
     },
     load(from, options) {
       place();
-      return load(gpu, { parameters, held, larder }, from, options);
+      return load(gpu, { parameters, larder }, from, options);
     },
     destroy() {
       larder.destroy();
@@ -243,30 +244,27 @@ export function createParameters(gpu: Gpu, blend: Blend): Parameters {
 
 interface Loading {
   readonly parameters: readonly Parameter[];
-  /** What each parameter is the average of: what would be the same again is neither read nor averaged. */
-  readonly held: Map<Parameter, Average>;
   readonly larder: Larder;
 }
 
-async function load(
-  gpu: Gpu,
-  { parameters, held, larder }: Loading,
-  blend: Blend,
-  options: LoadOptions = {},
-): Promise<void> {
+async function load(gpu: Gpu, { parameters, larder }: Loading, blend: Blend, options: LoadOptions = {}): Promise<void> {
   const { signal, onProgress } = options;
-  const wanted = new Map(parameters.map((parameter) => [parameter, averageOf(blend, parameter.key)]));
-  const changed = parameters.filter((parameter) => !isSame(held.get(parameter), wanted.get(parameter)!));
-  for (const parameter of changed) held.delete(parameter); // until it is there, in case that this is broken off
-  const all = () =>
-    parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key), residentBytes(gpu)));
-  if (options.residents) await larder.stock(all, { signal, onProgress });
-  const kept = changed.filter((parameter) => larder.has(parameter.target!, wanted.get(parameter)!));
-  const averages = new Map(kept.map((parameter) => [parameter.target!, wanted.get(parameter)!]));
-  if (kept.length > 0) await larder.average((target) => averages.get(target));
-  const toRead = changed.filter(({ target }) => !averages.has(target!));
+  const wanted = new Map<Target, Average>();
+  for (const parameter of parameters) {
+    const average = averageOf(blend, parameter.key);
+    if (isSame(parameter.held, average)) continue;
+    parameter.held = undefined; // until it is there, in case that this is broken off
+    wanted.set(parameter.target!, average);
+  }
+  if (options.residents) {
+    const all = () =>
+      parameters.flatMap((parameter) => cut(parameter, everyTerm(blend, parameter.key), residentBytes(gpu)));
+    await larder.stock(all, { signal, onProgress });
+  }
+  const filled = await larder.average(wanted);
+  const toRead = parameters.filter(({ target }) => wanted.has(target!) && !filled.has(target!));
   toRead.sort((a, b) => position(blend, a) - position(blend, b));
-  const pieces = toRead.flatMap((parameter) => cut(parameter, wanted.get(parameter)!, STAGING_BYTES));
+  const pieces = toRead.flatMap((parameter) => cut(parameter, wanted.get(parameter.target!)!, STAGING_BYTES));
   const total = pieces.reduce((sum, piece) => sum + pieceBytes(piece), 0);
   let done = 0;
   for await (const { pieces: averaged } of averagePieces(gpu, pieces, { signal })) {
@@ -274,7 +272,7 @@ async function load(
     onProgress?.(done, total);
   }
   await gpu.settled(gpu.device.queue.onSubmittedWorkDone(), 'loading weights');
-  for (const parameter of changed) held.set(parameter, wanted.get(parameter)!);
+  for (const parameter of parameters) parameter.held = wanted.get(parameter.target!) ?? parameter.held;
 }
 
 /** A parameter's average with all that other weights could give it. */

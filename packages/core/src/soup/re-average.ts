@@ -31,18 +31,18 @@ interface Checked {
   readonly bound: Bound & AverageKernel;
 }
 
+/** Fills every target with what is wanted of it, if all terms are here; gives those that it filled. */
+export type Reaverage = (wanted: ReadonlyMap<Target, Average>) => Promise<ReadonlySet<Target>>;
+
 type Make = (bytes: number, usage: GPUBufferUsageFlags, label: string) => GPUBuffer;
 
-/**
- * `reaches`: by place, the largest exponent field of its halves; `forms`: how the device makes integers of them. Gives what
- * averages every target that it is given.
- */
+/** `reaches`: by place, the largest exponent field of its halves; `forms`: how the device makes integers of them. */
 export function createReaverage(
   gpu: Gpu,
   places: readonly Place[],
   known: { readonly reaches: readonly number[]; readonly forms: readonly Unpack[] },
   make: Make,
-): (averageFor: (target: Target) => Average | undefined) => Promise<void> {
+): Reaverage {
   const { queue } = gpu.device;
   const bounded = createBounded(gpu, places, known, make);
   const checked = createChecked(gpu, places, make);
@@ -61,17 +61,19 @@ export function createReaverage(
     return encoder.finish();
   }
 
-  return async (averageFor) => {
+  return async (wanted) => {
+    const filled: Target[] = [];
     const others: Checked[] = [];
     for (const [slot, place] of places.entries()) {
-      const wanted = averageFor(place.piece.target!);
-      if (!wanted) continue;
-      const average = place.piece.packed ? { ...wanted, result: 'F16' as const } : wanted;
-      const starts = startsOf(place, average);
-      if (!isOfHalves(average) || !bounded.add(slot, average, starts)) {
-        others.push(checked.add(place, slot, average, starts));
-      }
+      const { target, packed } = place.piece;
+      const all = wanted.get(target!);
+      const starts = all && startsOf(place, all);
+      if (!starts) continue;
+      filled.push(target!);
+      const average = packed && all.result !== 'F16' ? { ...all, result: 'F16' as const } : all;
+      if (!bounded.add(slot, average, starts)) others.push(checked.add(place, slot, average, starts));
     }
+    if (filled.length === 0) return new Set();
     const of = [...bounded.finish(), ...others.map(({ bound }) => bound)];
     checked.write(others);
     const isReady = ready?.of.length === of.length && of.every((one, i) => one === ready!.of[i]);
@@ -79,6 +81,7 @@ export function createReaverage(
     const told = others.length > 0 ? checked.read(others) : undefined;
     ready = { of, commands: encode(of) };
     await told; // without others there is nothing to tell: what is queued after this finds the targets filled
+    return new Set(filled);
   };
 }
 
@@ -134,8 +137,10 @@ function createChecked(gpu: Gpu, places: readonly Place[], make: Make) {
   };
 }
 
-/** Where the ingredients of an average of some of a place's terms lie. */
-function startsOf({ piece, starts }: Place, { terms }: Average): number[] {
+/** Where the ingredients lie that an average is of: all of a place's terms, as a rule, or some; undefined if one is not there. */
+function startsOf({ piece, starts }: Place, { terms }: Average): readonly number[] | undefined {
   const all = piece.average.terms;
-  return terms.map(({ info }) => starts[all.findIndex((term) => term.info === info)]!);
+  if (terms.length === all.length && terms.every(({ info }, i) => info === all[i]!.info)) return starts;
+  const found = terms.map(({ info }) => starts[all.findIndex((term) => term.info === info)]);
+  return found.every((start) => start !== undefined) ? found : undefined;
 }

@@ -8,19 +8,15 @@ import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { PARAMS_PITCH } from './average-pass.js';
 import { batchesOf } from './averager.js';
-import type { Average } from './blend.js';
 import { proveHalves } from './halves.js';
-import { createReaverage } from './re-average.js';
+import { createReaverage, type Reaverage } from './re-average.js';
 import { createReach, type Place } from './reach.js';
-import { align4, elementsOf, fillNumbers, layOut, type Piece, type Target } from './staging.js';
+import { align4, elementsOf, fillNumbers, layOut, type Piece } from './staging.js';
 
 export interface Residents {
   /** Held on the device. */
   readonly bytes: number;
-  /** Whether all terms of a target's average are here. */
-  has(target: Target, average: Average): boolean;
-  /** Fills every target that `averageFor` has an average for; that must be here. */
-  average(averageFor: (target: Target) => Average | undefined): Promise<void>;
+  readonly average: Reaverage;
   destroy(): void;
 }
 
@@ -98,21 +94,8 @@ export async function createResidents(
     }
     await copied;
     const reaches = await reach.read();
-    const byTarget = new Map(pieces.map((piece) => [piece.target!, piece]));
     const average = createReaverage(gpu, places, { reaches, forms: await proveHalves(gpu) }, make);
-    return {
-      bytes: made.reduce((sum, { size }) => sum + size, 0),
-      has: (target, { terms }) => {
-        const here = byTarget.get(target)?.average.terms;
-        return (
-          here !== undefined &&
-          terms.length <= here.length &&
-          terms.every(({ info }) => here.some((term) => term.info === info))
-        );
-      },
-      average,
-      destroy,
-    };
+    return { bytes: made.reduce((sum, { size }) => sum + size, 0), average, destroy };
   } catch (error) {
     destroy();
     throw error;
