@@ -1,5 +1,5 @@
-// What a norm reads: x, or, where it is the first to read what a product left as SPLITS (sums-in-norms.ts), what those add up to
-// (sum-of-splits.wgsl), which it stores for others then. A part of group-norm-stats.wgsl, group-norm-whole.wgsl and layer-norm.wgsl.
+// What a kernel reads: x, or, where it is the first to read what a product left as SPLITS (take-sums.ts), what those add up to
+// (sum-of-splits.wgsl), which it stores for others then. A part of norms and of concat.wgsl.
 
 fn x_at(place: Place) -> Vec {
   if (SPLITS == 0) {

@@ -9,7 +9,7 @@ import { Usage } from '../../packages/core/src/gpu/flags.ts';
 import { withTier } from '../../packages/core/src/gpu/gpu.ts';
 import { attention } from '../../packages/core/src/ops/attention.ts';
 import { conv2d } from '../../packages/core/src/ops/conv2d.ts';
-import { add, addPerImage, geglu, silu } from '../../packages/core/src/ops/elementwise.ts';
+import { add, addPerImage, concat, geglu, silu } from '../../packages/core/src/ops/elementwise.ts';
 import { jointMatmul, matmul } from '../../packages/core/src/ops/matmul.ts';
 import { groupNorm, layerNorm } from '../../packages/core/src/ops/norms.ts';
 import { TILES } from '../../packages/core/src/ops/tiles.ts';
@@ -235,6 +235,34 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
         expect(made.some((key) => key.startsWith(`${kernel} `) && key.includes('"SPLITS":'))).toBe(true);
         const expected = isReadAgain ? normed.map((v, i) => v + summed[i]!) : normed;
         close(y, expected, true);
+      }
+    },
+  );
+
+  test.each([68, 66])(
+    'what lies beside the splits of a product, 70 x 256 x %i, is put there by who sums them',
+    async (channels) => {
+      const [x, w, b] = [random([70, 256], 1), random([channels, 256], 2), random([70, 36], 3)];
+      const residual = random([70, channels], 4);
+      const summed = reference.matmul(x.data, w.data, 70, channels, 256).map((v, i) => v + residual.data[i]!);
+      const expected = Array.from({ length: 70 * (channels + 36) }, (_, i) => {
+        const [row, column] = [Math.floor(i / (channels + 36)), i % (channels + 36)];
+        return column < channels ? summed[row * channels + column]! : b.data[row * 36 + column - channels]!;
+      });
+      const { tuned } = inTiles('64x64x16', 3);
+      for (const isReadAgain of [false, true]) {
+        const y = await runOp(tuned, { x, b, residual }, ({ x, b, residual }) => {
+          const h = add(residual!, matmul(x!, inBlocks(w, 1, true)));
+          const both = concat(h, b!);
+          return isReadAgain ? add(both, concat(b!, h)) : both;
+        });
+        const other = Array.from({ length: 70 * (channels + 36) }, (_, i) => {
+          const [row, column] = [Math.floor(i / (channels + 36)), i % (channels + 36)];
+          return column < 36 ? b.data[row * 36 + column]! : summed[row * channels + column - 36]!;
+        });
+        close(y, isReadAgain ? expected.map((v, i) => v + other[i]!) : expected, true);
+        const made = [...gpu.pipelines.keys()].filter((key) => key.startsWith('concat ') && key.includes('"SPLITS":3'));
+        expect(made.some((key) => key.includes(`"HAS_SUM":${isReadAgain}`))).toBe(true);
       }
     },
   );

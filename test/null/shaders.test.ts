@@ -180,7 +180,12 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
     'prove-halves': [1, 2].map((UNPACK) => ({ constants: { UNPACK, LARGEST_FIELD: 12 } })),
     reach: [{}],
     cast: norm.flatMap((types) => [1, 4].map((width) => ({ types, width: width as 1 | 4 }))),
-    concat: mixes(['a', 'b', 'y'], elem).flatMap((types) => [1, 4].map((width) => ({ types, width: width as 1 | 4 }))),
+    concat: mixes(['x', 'b', 'y'], elem).flatMap((types) =>
+      [1, 4].map((width) => {
+        const sum = summed[width === 1 ? 0 : 2]!;
+        return { types: { ...types, ...sum.types }, width: width as 1 | 4, constants: sum.constants };
+      }),
+    ),
     conv2d: products,
     'conv2d-lanes': windowsOf(onLanes),
     'conv2d-rows': heldRows,

@@ -54,7 +54,7 @@ export interface Node {
   readonly kernel: ShaderName;
   readonly inputs: Record<string, Tensor | undefined>;
   output: Tensor;
-  /** Of a norm that makes a sum of splits first: the node that would have made it; see sums-in-norms.ts. */
+  /** Of a node that makes a sum of splits first: the one that would have made it; see take-sums.ts. */
   summed?: Node;
   /** Where that sum goes, if others read it (binding `sum`). */
   sum?: Tensor;
@@ -64,7 +64,7 @@ export interface Node {
   readonly product?: Product & Tiling;
   /** Of an `add`: b is one row of channels per image, to be added before an activation. */
   readonly perImage?: boolean;
-  /** Of a norm: x may be the sum of splits, or such a sum without a shift, which is one of an image. */
+  /** Whether x may be the sum of splits, or such a sum without a shift, which is one of an image. */
   readonly canSum?: 'any' | 'unshifted';
   /** Of a convolution that would read x from within a border of zeros. */
   readonly wantsBorder?: boolean;

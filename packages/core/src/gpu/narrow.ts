@@ -19,8 +19,9 @@ export function narrow(graph: Graph, outputs: readonly Tensor[]): void {
 }
 
 /** Whether a kernel makes halves of what it reads there, before anything else. */
-function rounds({ kernel, output }: Node, role: string): boolean {
-  if (kernel === 'cast' || kernel === 'concat') return output.storage.type === 'f16';
+function rounds({ kernel, output, summed }: Node, role: string): boolean {
+  const isWhole = role === 'b' || (role === 'x' && !summed);
+  if (kernel === 'cast' || kernel === 'concat') return isWhole && output.storage.type === 'f16';
   return kernel === 'matmul-tensor' && (role === 'x' || role === 'beside');
 }
 

@@ -15,7 +15,7 @@ import {
   writtenBy,
 } from './graph.js';
 import { narrow } from './narrow.js';
-import { sumInNorms } from './sums-in-norms.js';
+import { takeSums } from './take-sums.js';
 
 export type Shapes = Readonly<Record<string, readonly number[]>>;
 
@@ -60,7 +60,7 @@ export function record(
   );
   graph.taps.clear(); // they are outputs now
   fuse(graph, Object.values(outputs));
-  sumInNorms(graph, Object.values(outputs));
+  takeSums(graph, Object.values(outputs));
   narrow(graph, Object.values(outputs));
   const reading = (names: readonly string[]) => dependentOn(graph, new Set(names.map((name) => inputs[name]!.storage)));
   const first = reading(steady);

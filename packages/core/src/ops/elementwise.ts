@@ -13,6 +13,7 @@ import {
   spread,
   type Tensor,
 } from '../gpu/graph.js';
+import { summedConstants } from './epilogue.js';
 
 /** y = activation(x). */
 export function activate(activation: Activation, x: Tensor): Tensor {
@@ -103,26 +104,27 @@ export function geglu(x: Tensor): Tensor {
   });
 }
 
-/** a and b side by side along the channels, in halves where matrix units read them. */
-export function concat(a: Tensor, b: Tensor): Tensor {
-  const graph = graphOf(a);
+/** x and b side by side along the channels, in halves where matrix units read them. */
+export function concat(x: Tensor, b: Tensor): Tensor {
+  const graph = graphOf(x);
   const { matrixUnits, precision, residual } = graph.gpu;
-  const [aChannels, bChannels] = [a.shape.at(-1)!, b.shape.at(-1)!];
-  const shape = [...a.shape.slice(0, -1), aChannels + bChannels];
+  const [xChannels, bChannels] = [x.shape.at(-1)!, b.shape.at(-1)!];
+  const shape = [...x.shape.slice(0, -1), xChannels + bChannels];
   const size = elementCount(shape);
-  if (size !== elementCount(a.shape) + elementCount(b.shape)) {
-    throw new IncompatibleError(`cannot put ${show(b.shape)} beside ${show(a.shape)}`);
+  if (size !== elementCount(x.shape) + elementCount(b.shape)) {
+    throw new IncompatibleError(`cannot put ${show(b.shape)} beside ${show(x.shape)}`);
   }
   return call(graph, {
     kernel: 'concat',
-    inputs: { a, b },
+    inputs: { x, b },
     shape,
     type: matrixUnits === 'none' ? residual : precision,
-    dispatch: () => {
-      const width = aChannels % 4 === 0 && bChannels % 4 === 0 ? 4 : 1;
+    canSum: 'unshifted',
+    dispatch: (node) => {
+      const width = xChannels % 4 === 0 && bChannels % 4 === 0 ? 4 : 1;
       return {
-        variant: { width },
-        params: { size: size / width, a_channels: aChannels / width, b_channels: bChannels / width },
+        variant: { width, constants: summedConstants(node) },
+        params: { size: size / width, x_channels: xChannels / width, b_channels: bChannels / width },
         workgroups: spread(size / width, 256),
       };
     },

@@ -1,11 +1,11 @@
 /**
- * Norms that make the sums they normalise. Where the inner dimension of a product is split, a kernel adds up what its splits left; if
- * a norm is the first to read that, it can do so itself, and store it for those who come later: a pass over memory less.
+ * Who makes sums. Where the inner dimension of a product is split, a kernel adds up what its splits left; if a norm or a concatenation
+ * is the first to read that, it can do so itself, and store it for those who come later: a pass over memory less.
  */
 import { elementCount, type Graph, type Node, removeNodes, type Tensor } from './graph.js';
 import { readersOf } from './readers.js';
 
-export function sumInNorms(graph: Graph, outputs: readonly Tensor[]): void {
+export function takeSums(graph: Graph, outputs: readonly Tensor[]): void {
   if (graph.gpu.sumsApart) return;
   const readers = readersOf(graph);
   const kept = new Set(outputs.map(({ storage }) => storage));
