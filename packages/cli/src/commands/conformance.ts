@@ -130,11 +130,11 @@ async function openGolden(path: string): Promise<Weights> {
 
 function printTable(differences: readonly (Difference & { kind: GoldenKind })[], output: Output): void {
   const { style } = output;
-  const rows = differences.map(({ kind, name, maxAbs, relativeL2, bound, ok }) => [
+  const rows = differences.map(({ kind, name, maxAbs, relativeL2, bound, maxAbsBound, ok }) => [
     `${kind}/${printable(name)}`,
     maxAbs.toExponential(2),
     relativeL2.toExponential(2),
-    bound.toExponential(0),
+    `${maxAbsBound === undefined ? '' : `max ${maxAbsBound.toExponential(1)}, `}${bound.toExponential(0)}`,
     ok ? style.good('pass') : style.bad('FAIL'),
   ]);
   for (const line of table([['tensor', 'max |error|', 'relative L2', 'bound', ''], ...rows], 'lrrrl'))

@@ -10,6 +10,8 @@ export interface Difference {
   readonly relativeL2: number;
   /** What relativeL2 may be. */
   readonly bound: number;
+  /** What maxAbs may be, of pictures. */
+  readonly maxAbsBound?: number;
   readonly ok: boolean;
 }
 
@@ -19,9 +21,11 @@ export function compare(
   result: Float32Array | undefined,
   reference: Float32Array,
   bound: number,
+  maxAbsBound?: number,
 ): Difference {
+  const bounds = { bound, ...(maxAbsBound !== undefined && { maxAbsBound }) };
   if (result?.length !== reference.length) {
-    return { name, shape, maxAbs: Number.NaN, relativeL2: Number.NaN, bound, ok: false };
+    return { name, shape, maxAbs: Number.NaN, relativeL2: Number.NaN, ...bounds, ok: false };
   }
   let maxAbs = 0;
   let error = 0;
@@ -33,5 +37,6 @@ export function compare(
     size += reference[i]! * reference[i]!;
   }
   const relativeL2 = Math.sqrt(error) / (Math.sqrt(size) || 1);
-  return { name, shape, maxAbs, relativeL2, bound, ok: relativeL2 <= bound };
+  const ok = relativeL2 <= bound && (maxAbsBound === undefined || maxAbs <= maxAbsBound);
+  return { name, shape, maxAbs, relativeL2, ...bounds, ok };
 }

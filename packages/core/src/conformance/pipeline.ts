@@ -52,7 +52,7 @@ export async function* conformPipeline(
       for await (const step of denoise(space, predict, last, schedule)) last = step.latents;
       const latents = await space.read(last);
       const { shape, data } = await file.tensor(key);
-      const bound = BOUNDS[gpu.precision].latents;
+      const { latents: bound, pixels } = BOUNDS[gpu.precision];
       yield compare(key, shape, latents, data, bound);
 
       const imageKey = `${name}.image`;
@@ -63,7 +63,7 @@ export async function* conformPipeline(
       const shown = toChannelsFirst(image, size.images, vae.config.outChannels).map((x) =>
         Math.min(1, Math.max(0, x / 2 + 0.5)),
       );
-      yield compare(imageKey, reference.shape, shown, reference.data, bound);
+      yield compare(imageKey, reference.shape, shown, reference.data, bound, pixels);
     }
   } finally {
     space.destroy();

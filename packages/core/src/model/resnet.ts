@@ -16,7 +16,8 @@ export interface ResnetOptions {
 /** GroupNorm, SiLU, convolution; twice, with the time embedding between; plus the shortcut. */
 export function resnetBlock(w: WeightScope, { inChannels, outChannels, groups, eps, timeProj }: ResnetOptions) {
   const norm1 = groupNorm(w.at('norm1'), inChannels, groups, eps);
-  const conv1 = conv2d(w.at('conv1'), inChannels, outChannels);
+  // Stored as sums are: norm2 takes their mean away, and would leave what halves round of it.
+  const conv1 = conv2d(w.at('conv1'), inChannels, outChannels, { type: 'residual' });
   const norm2 = groupNorm(w.at('norm2'), outChannels, groups, eps);
   const withShortcut =
     inChannels === outChannels

@@ -53,7 +53,7 @@ export function addWeights(graph: Graph, a: Tensor, b: Tensor): Tensor {
   return addNode(graph, a, b, { type: 'f32', params: { size, per_image: size, b_image: 0, period: size } });
 }
 
-/** a (N, ..., C) + b (N, C): one row of channels for all pixels of an image. */
+/** a (N, ..., C) + b (N, C), stored as a: one row of channels for all pixels of an image. */
 export function addPerImage(a: Tensor, b: Tensor): Tensor {
   const [images, channels] = b.shape as [number, number];
   const size = elementCount(a.shape);
@@ -62,7 +62,7 @@ export function addPerImage(a: Tensor, b: Tensor): Tensor {
   }
   const graph = graphOf(a);
   return addNode(graph, a, b, {
-    type: graph.gpu.precision,
+    type: a.storage.type,
     perImage: true,
     params: { size, per_image: size / images, b_image: channels, period: channels },
   });
