@@ -21,6 +21,8 @@ const VARIANTS = [
   { name: 'floats in two parts', forms: [2] },
   // Threads, rows and depth, with one tap; with several.
   ...[
+    [64, 32, 1, 64, 8, 1],
+    [32, 8, 1, 144, 8, 1],
     [64, 32, 2, 64, 16, 3],
     [64, 32, 4, 64, 16, 9],
     [64, 64, 2, 64, 8, 3],

@@ -27,8 +27,8 @@ const THREADS = 64;
 const EIGHT = 8;
 const EIGHT_BYTES = 16;
 /** What kernels of tiles are compiled for: threads of a workgroup, rows of its tile, and eights that a thread fetches at once. */
-export const TILES = { workgroup: 64, rows: 32, depth: 1 };
-export const TILES_OF_TAPS = { workgroup: 64, rows: 8, depth: 1 };
+export const TILES = { workgroup: 32, rows: 16, depth: 1 };
+export const TILES_OF_TAPS = { workgroup: 96, rows: 8, depth: 1 };
 /** Channels of a tile with one tap, and with several. */
 const CHANNELS = 64;
 const CHANNELS_OF_TAPS = 32;
