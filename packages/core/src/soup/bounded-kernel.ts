@@ -26,7 +26,10 @@ const THREADS = 64;
 /** Eight halves, which kernels of tiles read at once. */
 const EIGHT = 8;
 const EIGHT_BYTES = 16;
-/** What kernels of tiles are compiled for: threads of a workgroup, rows of its tile, and eights that a thread fetches at once. */
+/**
+ * What kernels of tiles are compiled for: threads of a workgroup, rows of its tile, and eights that a thread fetches at once. A tile
+ * of one tap is 128 eights, four of each thread; one of nine taps is 288, three of each.
+ */
 export const TILES = { workgroup: 32, rows: 16, depth: 1 };
 export const TILES_OF_TAPS = { workgroup: 96, rows: 8, depth: 1 };
 /** Channels of a tile with one tap, and with several. */
