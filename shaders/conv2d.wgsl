@@ -9,8 +9,8 @@
 //
 // One thread computes 4 output channels of ROWS consecutive pixels. The threads of a workgroup lie along the
 // channels, so that all of them want the same pixels and neighbouring weights; lanes of a subgroup share what they
-// read, as in matmul.wgsl. Where `up_height`, `up_width` are larger than the input, the input is first scaled to that size by nearest
-// neighbour, as it is read; where that is by two the kernel may come in phases. Sums are f32.
+// read, as in matmul.wgsl. With UPSAMPLE the input is first scaled to (up_height, up_width) by nearest neighbour, as it is read; where
+// that is by two the kernel may come in phases. Sums are f32.
 // Uses phases.wgsl.
 
 struct Params {
@@ -78,9 +78,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let at_y = top[r] + i32(ky);
         let at_x = left[r] + i32(kx);
         let is_in = at_y >= 0 && at_x >= 0 && at_y < i32(params.up_height) && at_x < i32(params.up_width);
-        let in_y = u32(max(at_y, 0)) * params.in_height / params.up_height;
-        let in_x = u32(max(at_x, 0)) * params.in_width / params.up_width;
-        x_at[r] = select(0u, ((image[r] + in_y) * params.in_width + in_x) * params.channels, is_in);
+        let at = source_of(vec2u(vec2i(max(at_y, 0), max(at_x, 0))));
+        x_at[r] = select(0u, ((image[r] + at.x) * params.in_width + at.y) * params.channels, is_in);
         inside[r] = select(0.0, 1.0, is_in);
       }
       for (var first = 0u; first < params.channels; first += SUBGROUP) {
@@ -109,6 +108,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       }
     }
   }
+}
+
+// The pixel of the input that a pixel of the scaled input is.
+fn source_of(at: vec2u) -> vec2u {
+  if (!UPSAMPLE) {
+    return at;
+  }
+  return at * vec2u(params.in_height, params.in_width) / vec2u(params.up_height, params.up_width);
 }
 
 fn finish(sum: f32, column: u32, row: u32, at: u32) -> f32 {

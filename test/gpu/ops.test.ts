@@ -185,6 +185,7 @@ describe.each<Precision>(hasF16 ? ['f32', 'f16'] : ['f32'])('%s', (precision) =>
     [3, 5],
     [77, 768],
     [2, 1280],
+    [8200, 36],
   ])('layer norm of %i x %i', async (rows, channels) => {
     const [x, gamma, beta] = [random([rows, channels], 1), random([channels], 2), random([channels], 3)];
     for (const tiles of [false, true]) {

@@ -55,7 +55,13 @@ function variantsOf(elem: Precision): Partial<Record<ShaderName, Variant[]>> {
   const codes = activations.map((_, ACTIVATION) => ACTIVATION);
   const products: Variant[] = mixes(['x', 'residual', 'y'], elem).flatMap((mixed) => {
     const types = { ...mixed, shift: elem };
-    const constants = (ACTIVATION: number) => ({ WORKGROUP: 32, ROWS: 8, ACTIVATION, PHASES: ACTIVATION > 2 ? 4 : 1 });
+    const constants = (ACTIVATION: number) => ({
+      WORKGROUP: 32,
+      ROWS: 8,
+      ACTIVATION,
+      PHASES: ACTIVATION > 2 ? 4 : 1,
+      UPSAMPLE: ACTIVATION === 1,
+    });
     return codes.flatMap((code) => [
       { types, width: 4 as const, weights: 'pairs' as const, constants: constants(code) },
       { types, width: 4 as const, weights: 'pairs' as const, subgroup: 8, constants: constants(code) },

@@ -64,13 +64,14 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     out_width: made[1],
   };
   const { kernel } = product.w;
+  const UPSAMPLE = isScaled && !isFolded;
   if (w.width === 32) {
     return tiledProduct({
       ...product,
       kernel: 'conv2d',
       beside: options.beside,
       params: { ...window, channels },
-      constants: { KERNEL: kernel, UPSAMPLE: isScaled && !isFolded },
+      constants: { KERNEL: kernel, UPSAMPLE },
       wantsBorder: kernel > 1 && !isScaled && padding.every((pixels) => pixels <= 1),
     });
   }
@@ -78,13 +79,22 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   if (isHeld(graph.gpu, w, product.rowsPerImage / product.phases)) {
     return heldProduct({ ...product, kernel: 'conv2d-rows', params });
   }
-  return plainConvolution(graph, { ...product, params: { ...params, out_height: made[0] } });
+  return plainConvolution(graph, { ...product, params: { ...params, out_height: made[0] }, UPSAMPLE });
 }
 
 /** On any device (conv2d.wgsl). */
 function plainConvolution(
   graph: Graph,
-  { x, w, bias, shape, type, phases, params }: MatrixProduct & Required<Pick<HeldProduct, 'phases' | 'params'>>,
+  {
+    x,
+    w,
+    bias,
+    shape,
+    type,
+    phases,
+    params,
+    UPSAMPLE,
+  }: MatrixProduct & Required<Pick<HeldProduct, 'phases' | 'params'>> & { UPSAMPLE: boolean },
 ): Tensor {
   const columns = w.rows;
   const rows = elementCount(shape) / columns;
@@ -103,7 +113,7 @@ function plainConvolution(
         width: w.width as 1 | 4,
         weights: w.packed ? 'pairs' : 'numbers',
         constants: {
-          ...{ WORKGROUP: tile.threads, ROWS: tile.rows, PHASES: phases },
+          ...{ WORKGROUP: tile.threads, ROWS: tile.rows, PHASES: phases, UPSAMPLE },
           ACTIVATION: activationCode(node.activation),
         },
         subgroup: graph.gpu.subgroup,

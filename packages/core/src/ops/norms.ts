@@ -20,8 +20,9 @@ const THREADS = { card: 2 ** 18, processor: 2 ** 17 };
 /** Pixels of a thread. */
 const FEWEST_PIXELS = { card: 4, processor: 16 };
 const MOST_PIXELS = 64;
-/** Rows of layer norm that a workgroup of a graphics card has. */
+/** Rows of layer norm that a workgroup of a graphics card has, where rows are many; where they are few, they have so many threads. */
 const LAYER_ROWS = 4;
+const LAYER_THREADS = 2 ** 18;
 /** Values of a group that one workgroup gets through, sums and results: more are for many. Processors have few workgroups. */
 const WHOLE_VALUES = { card: 2 ** 15, processor: 2 ** 17 };
 /** Numbers that a thread holds in registers. */
@@ -182,10 +183,9 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
   const rows = elementCount(x.shape) / channels;
   const graph = graphOf(x);
   const width = channels % 4 === 0 ? 4 : 1;
-  const { constants, ...variant } = sumsVariant(graph.gpu);
-  const threads = Number(constants!.WORKGROUP);
-  const ROWS = kindOf(graph.gpu) === 'card' && graph.gpu.lanes > 1 ? LAYER_ROWS : 1;
-  const groups = Math.ceil(rows / ROWS);
+  const vectors = channels / width;
+  const { rowsAtOnce, across, subgroup } = layerShape(graph.gpu, rows, vectors);
+  const groups = Math.ceil(rows / rowsAtOnce);
   return call(graph, {
     kernel: 'layer-norm',
     inputs: { x, gamma, beta },
@@ -193,12 +193,12 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
     canSum: 'unshifted', // its rows are of no image
     dispatch: (node) => ({
       variant: {
-        ...variant,
+        subgroup,
         width,
         constants: {
-          WORKGROUP: threads * ROWS,
-          ROWS,
-          HELD: Math.ceil(channels / width / threads),
+          WORKGROUP: across * rowsAtOnce,
+          ROWS: rowsAtOnce,
+          HELD: Math.ceil(vectors / across),
           ...summedConstants(node),
         },
       },
@@ -206,4 +206,16 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
       workgroups: [Math.min(groups, 65535), Math.ceil(groups / 65535)],
     }),
   });
+}
+
+/** Threads of a row, and rows of a workgroup. A graphics card has several rows to a workgroup, or several subgroups to a row. */
+function layerShape(gpu: Gpu, rows: number, vectors: number) {
+  const { lanes, device } = gpu;
+  if (lanes === 1) return { rowsAtOnce: 1, across: WORKGROUP, subgroup: 1 };
+  if (kindOf(gpu) === 'processor') return { rowsAtOnce: 1, across: lanes, subgroup: lanes };
+  const most = Math.min(lanes ** 2, device.limits.maxComputeInvocationsPerWorkgroup);
+  const wanted = Math.max(lanes, Math.min(LAYER_THREADS / rows, vectors, most));
+  const held = Math.ceil(vectors / wanted);
+  const across = Math.ceil(vectors / held / lanes) * lanes;
+  return { rowsAtOnce: across === lanes ? LAYER_ROWS : 1, across, subgroup: lanes };
 }
