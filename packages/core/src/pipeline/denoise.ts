@@ -1,7 +1,8 @@
 /**
- * Denoising on the device, which never waits for the host where steps are short: the next step has been submitted before
- * one is done. Where they are long there is nothing to gain, and whoever cancels would wait for a step more, since what was
- * submitted cannot be taken back; so there one prediction is done before the next is asked for.
+ * Denoising on the device, which never waits for the host where steps are short: some more are submitted before one is done, in case
+ * that the host is held up (a collection of garbage takes a tenth of a second). Where they are long there is nothing to gain, and
+ * whoever cancels would wait for a step more, since what was submitted cannot be taken back; so there one prediction is done before
+ * the next is asked for.
  */
 import { CancelledError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
@@ -12,6 +13,11 @@ import type { LatentSpace } from './latents.js';
 
 /** Of a prediction: shorter ones are submitted ahead. */
 const SHORT_MS = 50;
+/** What may be submitted and not yet done, beyond one step and the next: so long, and so many predictions. */
+const AHEAD_MS = 100;
+const AHEAD = 16;
+/** Predictions over which it is told how long one takes: a host that is held up hears of several ends at once. */
+const WINDOW = 8;
 
 interface DenoiseOptions {
   readonly noise?: NoiseSource<Slice>;
@@ -29,7 +35,7 @@ export async function* denoise(
   const pace = createPace(space.gpu);
   const paced: Predict<Slice> = async (input, timestep) => {
     if (!pace.isShort) await pace.last;
-    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+    throwIfAborted();
     const begun = Date.now();
     const output = await predict(input, timestep);
     space.flush();
@@ -42,14 +48,19 @@ export async function* denoise(
     space.flush();
     underWay.push({ step, done: quiet(pace.end()) });
     space.keepOnly(underWay.flatMap(({ step }) => [step.latents, step.denoised, ...step.history]));
-    while (underWay.length > (pace.isShort ? 1 : 0)) {
-      await underWay[0]!.done;
-      yield underWay.shift()!.step;
+    while (pace.isShort ? underWay.length > 1 && pace.isFull : underWay.length > 0) {
+      yield await first();
     }
   }
-  for (const { step, done } of underWay) {
-    await done;
-    yield step;
+  while (underWay.length > 0) yield await first();
+
+  async function first(): Promise<Step<Slice>> {
+    await underWay[0]!.done;
+    throwIfAborted();
+    return underWay.shift()!.step;
+  }
+  function throwIfAborted(): void {
+    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
   }
 }
 
@@ -58,11 +69,17 @@ function createPace(gpu: Gpu) {
   const rest = createRest(gpu);
   let last = Promise.resolve();
   let ended = 0;
-  let took = Number.POSITIVE_INFINITY;
-  const isShort = () => took < SHORT_MS;
+  let underWay = 0;
+  let recent: number[] = [];
+  const typical = () => recent.reduce((sum, ms) => sum + ms, 0) / recent.length;
+  const isShort = () => recent.length > 0 && typical() < SHORT_MS;
   return {
     get isShort() {
       return isShort();
+    },
+    /** Whether so much is under way that nothing more should be submitted. */
+    get isFull() {
+      return underWay >= AHEAD || underWay * typical() >= AHEAD_MS;
     },
     /** The end of the last prediction and of all before it. An error is told to one wait alone, so it is passed on. */
     get last() {
@@ -83,10 +100,13 @@ function createPace(gpu: Gpu) {
         await resting;
         await (done ?? whenDone(gpu));
         const now = Date.now();
-        took = now - Math.max(begun, ended);
+        const took = now - Math.max(begun, ended);
+        recent = [...recent.slice(1 - WINDOW), took];
         ended = now;
+        underWay--;
         rest.took(took);
       };
+      underWay++;
       last = quiet(timed(last));
     },
   };

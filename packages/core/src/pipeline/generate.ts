@@ -163,7 +163,7 @@ export function settle(model: ModelFacts, request: SettleRequest): Settings {
   return settings;
 }
 
-/** Draws `count` pictures. Stops within one step when `signal` is aborted, with a CancelledError. */
+/** Draws `count` pictures. Stops within one step, or a tenth of a second, when `signal` is aborted, with a CancelledError. */
 export async function* generate(model: Model, request: GenerateRequest): AsyncGenerator<GenerateEvent> {
   const settings = settle(model, request);
   const { steps, sampler, guidance, count, noise } = settings;
