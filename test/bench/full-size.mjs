@@ -35,7 +35,7 @@ import { KEYS, leaveOut, line, sized } from './leave-out.mjs';
 import { reblendUnets } from './reblend.mjs';
 import { median } from './report.mjs';
 import { namesOf, UNET_CONFIG, VAE_CONFIG } from './sd21.mjs';
-import { inARow, warm } from './warm.mjs';
+import { inARow, onHost, warm } from './warm.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -152,8 +152,20 @@ async function measure(name, gpu, build, shapes, flop, steady = []) {
   const out = await plan.run(inputs);
   const first = Object.values(out)[0];
   const inARowMs = await inARow(gpu, plan, inputs, 10);
+  const host = await onHost(gpu, plan, inputs, 10);
   const row = {
-    ...{ name, ms, inARowMs, fastestMs: Math.min(...times), firstMs, loadMs, kernels: profile.length, gpuMs, busyMs },
+    ...{
+      name,
+      ms,
+      inARowMs,
+      ...host,
+      fastestMs: Math.min(...times),
+      firstMs,
+      loadMs,
+      kernels: profile.length,
+      gpuMs,
+      busyMs,
+    },
     ...{ tflops: flop / ms / 1e9, finite: first.every(Number.isFinite), bytes: parameters.bytes },
   };
   console.log(JSON.stringify(row));
