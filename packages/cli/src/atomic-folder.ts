@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { readlinkSync, realpathSync, renameSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { CancelledError, DiskError } from '@diffusion-soup/core';
+import { DiskError, throwIfAborted } from '@diffusion-soup/core';
 import { diskError, openFolder, unconfirmed, writeAll } from './atomic-file.js';
 import {
   discard,
@@ -81,7 +81,7 @@ export async function writeFolderAtomic(
 }
 
 function stopIf(signal: AbortSignal): void {
-  if (signal.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+  throwIfAborted(signal);
 }
 
 async function writeFile(

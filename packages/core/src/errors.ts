@@ -83,3 +83,8 @@ export class CancelledError extends SoupError {
   override name = 'CancelledError';
   override readonly exitCode = 130;
 }
+
+/** For long work, between its parts: a CancelledError once its signal has been aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+}

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { CancelledError, CheckpointError } from '@diffusion-soup/core';
+import { CheckpointError, throwIfAborted } from '@diffusion-soup/core';
 import { diskError } from '../atomic-file.js';
 import { printable } from '../text.js';
 import { CHANGED, type FileHashes, type HashJob, hashFile } from './read-file.js';
@@ -78,7 +78,7 @@ async function hashEach(jobs: readonly HashJob[], options: PoolOptions): Promise
     threads > 0 ? Array.from({ length: threads }, () => inThread(stopped, onChunk, work)) : [work(inThisThread)];
   // The first failure is the one to report: it makes the other threads end in the middle of their work.
   await Promise.allSettled(lanes.map((lane) => lane.catch((error: unknown) => failed.abort(error))));
-  if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+  throwIfAborted(signal);
   failed.signal.throwIfAborted();
   return results;
 }

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { relative, sep } from 'node:path';
 import {
-  CancelledError,
   componentRoot,
   readBytes,
   type TensorHash,
   type TensorInfo,
+  throwIfAborted,
   type Weights,
 } from '@diffusion-soup/core';
 import { type FileSource, fileBehind } from '../files.js';
@@ -105,7 +105,7 @@ async function cachedHashes(jobs: readonly HashJob[], options: HashOptions): Pro
 async function hashComputed({ source, offset, byteLength }: TensorInfo, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   for (let at = 0; at < byteLength; at += COMPUTED_CHUNK) {
-    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+    throwIfAborted(signal);
     hash.update(await readBytes(source, offset + at, Math.min(COMPUTED_CHUNK, byteLength - at)));
   }
   return hash.digest('hex');

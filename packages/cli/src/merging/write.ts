@@ -1,6 +1,6 @@
 /** A planned model on the disk: a folder with its ledger inside, or a file with its ledger beside it. */
 import { basename, dirname, resolve } from 'node:path';
-import { CancelledError, type Gpu, type MergePlan } from '@diffusion-soup/core';
+import { type Gpu, type MergePlan, throwIfAborted } from '@diffusion-soup/core';
 import { atomicWriter } from '../atomic-file.js';
 import { type FolderFile, writeFolderAtomic } from '../atomic-folder.js';
 import { LEDGER_FILE, ledgerPath } from '../ledger/file.js';
@@ -64,7 +64,7 @@ async function writeSingle(gpu: Gpu, plan: MergePlan, path: string, options: Wri
   try {
     const content = contentOf(gpu, file!, options, options.computed);
     for await (const piece of content.pieces) {
-      if (options.signal.aborted) throw new CancelledError('stopped on request', {}, { cause: options.signal.reason });
+      throwIfAborted(options.signal);
       await writer.write(piece);
       bytes += piece.length;
       options.onProgress(Math.min(bytes, plan.bytes), plan.bytes);

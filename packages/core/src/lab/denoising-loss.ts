@@ -3,7 +3,7 @@
  * at a known timestep (Ho et al. 2020, arXiv 2006.11239, eq. 14; Salimans & Ho 2022, arXiv 2202.00512, for velocity).
  */
 import type { SchedulerConfig } from '../checkpoint/configs.js';
-import { CancelledError, UsageError } from '../errors.js';
+import { throwIfAborted, UsageError } from '../errors.js';
 import { fromImage, type Image } from '../image/image.js';
 import { join } from '../image/layout.js';
 import type { UNet, Vae } from '../model/components.js';
@@ -50,7 +50,7 @@ export async function denoisingLosses(
   checkTimesteps(alphaBars, new Set(cases.map(({ timestep }) => timestep)));
   const losses: number[] = [];
   for (let at = 0; at < cases.length; at += most) {
-    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+    throwIfAborted(signal);
     const batch = cases.slice(at, at + most);
     const noised = batch.map(({ latents, noise, timestep }) =>
       underNoise(latents, noise, alphaBars[timestep]!, scheduler.predictionType),

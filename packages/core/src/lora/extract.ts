@@ -7,7 +7,7 @@ import { fromFloat32, toFloat32 } from '../checkpoint/dtype.js';
 import { encodeSafetensorsHeader } from '../checkpoint/safetensors-writer.js';
 import { readBytes } from '../checkpoint/source.js';
 import type { TensorInfo, Weights } from '../checkpoint/weights.js';
-import { CancelledError, UsageError } from '../errors.js';
+import { throwIfAborted, UsageError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { blendOf, checkBlend, isFloat } from '../soup/blend.js';
 import { type Difference, openDifference } from './difference.js';
@@ -79,7 +79,7 @@ export async function extractLora(
   const leftOut: string[] = [];
   let [squares, wrong, left] = [0, 0, 0];
   for (const [i, info] of infos.entries()) {
-    if (options.signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: options.signal.reason });
+    throwIfAborted(options.signal);
     options.onProgress?.(i, infos.length);
     const square = await squareOfDifference(info, base.tensors.get(info.name)!);
     if (square === 0) continue;

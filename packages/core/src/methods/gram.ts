@@ -5,7 +5,7 @@
  */
 import { printable } from '../checkpoint/printable.js';
 import type { TensorInfo, Weights } from '../checkpoint/weights.js';
-import { CancelledError, CheckpointError, UsageError } from '../errors.js';
+import { CheckpointError, throwIfAborted, UsageError } from '../errors.js';
 import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { elementCount } from '../gpu/graph.js';
@@ -79,7 +79,7 @@ export async function measure(
   let done = 0;
   try {
     for (const piece of pieces) {
-      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+      throwIfAborted(signal);
       await measuring.add(piece);
       done += bytesOf(piece);
       onProgress?.(done, total);

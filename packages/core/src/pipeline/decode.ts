@@ -3,7 +3,7 @@
  * other (as diffusers' AutoencoderKL.tiled_decode does). Tiles see their own part only, so their group norms and
  * attention differ a little from those of the whole picture: tiling is the way out, not the rule.
  */
-import { CancelledError, MemoryError } from '../errors.js';
+import { MemoryError, throwIfAborted } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { formatBytes } from '../gpu/memory.js';
 import type { DevicePicture } from '../gpu/painter.js';
@@ -44,7 +44,7 @@ export async function decodeLatents(
     } else {
       pictures.push((await vae.decode(one, [partOf(unscaled, n, images)], { onDecoded: show })).image);
     }
-    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+    throwIfAborted(signal);
   }
   return pictures;
 }
@@ -93,7 +93,7 @@ export async function decodeTiled(
   const total = new Float32Array(outHeight * outWidth);
   for (const top of startsOf(height, tile.height)) {
     for (const left of startsOf(width, tile.width)) {
-      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+      throwIfAborted(signal);
       const part = { images: 1, height: Math.min(tile.height, height), width: Math.min(tile.width, width) };
       const { image } = await vae.decode(
         part,

@@ -4,7 +4,7 @@
  * whoever cancels would wait for a step more, since what was submitted cannot be taken back; so there one prediction is done before
  * the next is asked for.
  */
-import { CancelledError } from '../errors.js';
+import { throwIfAborted } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { createRest } from '../gpu/rest.js';
 import type { Slice } from '../gpu/slice.js';
@@ -35,7 +35,7 @@ export async function* denoise(
   const pace = createPace(space.gpu);
   const paced: Predict<Slice> = async (input, timestep) => {
     if (!pace.isShort) await pace.last;
-    throwIfAborted();
+    throwIfAborted(signal);
     const begun = Date.now();
     const output = await predict(input, timestep);
     space.flush();
@@ -56,11 +56,8 @@ export async function* denoise(
 
   async function first(): Promise<Step<Slice>> {
     await underWay[0]!.done;
-    throwIfAborted();
+    throwIfAborted(signal);
     return underWay.shift()!.step;
-  }
-  function throwIfAborted(): void {
-    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
   }
 }
 

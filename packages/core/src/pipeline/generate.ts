@@ -3,7 +3,7 @@
  *   prompt -> tokens -> conditioning -> noise -> denoising steps -> latents -> picture
  * A generator yields every step, so that the caller can show, count or stop.
  */
-import { CancelledError, UsageError } from '../errors.js';
+import { throwIfAborted, UsageError } from '../errors.js';
 import type { DevicePicture } from '../gpu/painter.js';
 import type { Slice } from '../gpu/slice.js';
 import { fromImage, type Image, toImage } from '../image/image.js';
@@ -260,8 +260,4 @@ function entriesOf({ prompt, negative, seed, count }: Settings, batch: GenerateR
   const wrapped = (value: number | bigint) => BigInt.asUintN(64, BigInt(value));
   if (batch) return batch.map((one) => ({ ...one, negative: one.negative ?? '', seed: wrapped(one.seed) }));
   return Array.from({ length: count }, (_, i) => ({ prompt, negative, seed: wrapped(seed + BigInt(i)) }));
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
 }

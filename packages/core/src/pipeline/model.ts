@@ -7,7 +7,7 @@ import type { SchedulerConfig } from '../checkpoint/config-scheduler.js';
 import type { ModelFolder, WeightedComponent } from '../checkpoint/model-folder.js';
 import type { ModelIngredient, OpenRecipe, RecipeSettings } from '../cook/open-recipe.js';
 import { type CookedPart, type CookOptions, cookPart } from '../cook/part.js';
-import { CancelledError, CheckpointError, IncompatibleError, UsageError } from '../errors.js';
+import { CheckpointError, IncompatibleError, throwIfAborted, UsageError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import {
   type Component,
@@ -115,7 +115,7 @@ export async function loadModel(
       async reblend(weights, { signal, onProgress, blocks } = {}) {
         for (const [name, { model, found }] of Object.entries(parts)) {
           if (found.blend.ingredients.length === 1) continue; // nothing to average
-          if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+          throwIfAborted(signal);
           const report = (done: number, total: number) => onProgress?.(name as WeightedComponent, done, total);
           await model.load(await found.reweigh(weights, blocks), { signal, onProgress: report });
         }

@@ -1,5 +1,5 @@
 /** Scoring soups by their weights: each only once, within a budget, with a log from which a search goes on. */
-import { CancelledError, SoupError, UsageError } from '../errors.js';
+import { SoupError, throwIfAborted, UsageError } from '../errors.js';
 import { add, divide, type Fraction, formatFraction, isZero, ZERO } from '../soup/fraction.js';
 
 /** How good the soup with these weights is; they add up to 1. The same weights must give the same score. */
@@ -53,7 +53,7 @@ export function createEvaluator(options: EvaluateOptions): Evaluator {
       const before = scores.get(key);
       if (before !== undefined) return before;
       if (evaluations.length >= budget) throw new BudgetSpent(`${budget} soups have been scored`);
-      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+      throwIfAborted(signal);
       const found = known.get(key);
       const value = found ?? (await score(weights));
       if (!Number.isFinite(value)) {

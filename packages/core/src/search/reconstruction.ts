@@ -2,7 +2,7 @@
  * How well a soup denoises given pictures: the loss that diffusion models are trained with, on noise that is the same
  * for every soup, so that scores differ by the soup alone.
  */
-import { CancelledError, UsageError } from '../errors.js';
+import { throwIfAborted, UsageError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { captionOf, checkTimesteps, denoisingLosses, type LossCase, latentsOf } from '../lab/denoising-loss.js';
 import { mean } from '../lab/statistics.js';
@@ -77,5 +77,5 @@ async function lossOf(model: Model, cases: readonly Case[], size: Size, signal?:
 }
 
 function stopIfAsked(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+  throwIfAborted(signal);
 }

@@ -3,7 +3,7 @@
  * so that one batch is read while another is averaged (average.wgsl) and a third is being written by the caller.
  */
 
-import { CancelledError } from '../errors.js';
+import { throwIfAborted } from '../errors.js';
 import { MapMode, Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { averageKernel, bindAverage, NO_TROUBLE, PARAMS_PITCH, packAverage, TROUBLE_BYTES } from './average-pass.js';
@@ -63,7 +63,7 @@ export async function* averagePieces(
   }
   try {
     for (const [i, batch] of batches.entries()) {
-      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+      throwIfAborted(signal);
       if (running.length === SLOTS) yield* hand();
       const done = run(gpu, ring, ring.slots[i % SLOTS]!, layOut(batch));
       done.catch(() => {}); // reported when its turn comes

@@ -6,7 +6,7 @@
 import { tensorBytes } from '../checkpoint/dtype.js';
 import { encodeSafetensorsHeader } from '../checkpoint/safetensors-writer.js';
 import type { TensorInfo } from '../checkpoint/weights.js';
-import { CancelledError } from '../errors.js';
+import { throwIfAborted } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { averagePieces, STAGING_BYTES } from './averager.js';
 import { averageOf, type Blend, checkBlend, checkSummable, isFloat } from './blend.js';
@@ -114,7 +114,7 @@ export async function* mergeSafetensors(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   let done = 0;
   const advance = (bytes: Uint8Array): void => {
-    if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+    throwIfAborted(signal);
     done += bytes.byteLength;
     onProgress?.(done, file.size);
   };

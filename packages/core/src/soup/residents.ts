@@ -3,7 +3,7 @@
  * the averages again (re-average.ts), on the same bytes as when they are read. They lie as averaging reads them
  * (staging.ts), in as many buffers as bindings and staging memory ask for.
  */
-import { CancelledError } from '../errors.js';
+import { throwIfAborted } from '../errors.js';
 import { Usage } from '../gpu/flags.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { PARAMS_PITCH } from './average-pass.js';
@@ -72,7 +72,7 @@ export async function createResidents(
     let done = 0;
     let copied: Promise<unknown> = Promise.resolve();
     for (const { batch, pieces } of batches) {
-      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+      throwIfAborted(signal);
       const input = await createMapped(gpu, align4(batch.bytes), 'resident ingredients');
       if (!input) {
         await copied;

@@ -3,7 +3,7 @@
  * products at once: each product then keeps the one that took it least. So a search takes as many runs as there are
  * tilings, however many products there are, and each is timed between the neighbours that it will have.
  */
-import { CancelledError } from '../errors.js';
+import { throwIfAborted } from '../errors.js';
 import type { KernelTime } from '../gpu/clock.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { type Product, productName, type Tiling, type Tuning } from '../gpu/tuning.js';
@@ -53,7 +53,7 @@ export async function searchTilings(gpu: Gpu, trial: Trial, options: SearchOptio
     const best = new Map<string, { tiling: Tiling; ms: number }>();
     let done = 0;
     for (const tiling of tilings.values()) {
-      if (signal?.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+      throwIfAborted(signal);
       const tried = await fastest(gpu, trial, () => tiling, runs);
       onProgress?.(++done, tilings.size);
       if (distance(tried.values, own.values) > TOLERANCE) continue; // this device's compiler gets it wrong

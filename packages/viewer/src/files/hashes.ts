@@ -1,6 +1,5 @@
 /** The content hashes of models, as `soup merge` takes them: of every tensor, of components, and of the files behind them. */
 import {
-  CancelledError,
   type ContentHash,
   closeWeights,
   componentRoot,
@@ -10,6 +9,7 @@ import {
   type Sha256,
   type Source,
   type TensorHash,
+  throwIfAborted,
   type WeightedComponent,
   type Weights,
 } from '@diffusion-soup/core';
@@ -63,7 +63,7 @@ export class Hashes {
       let done = 0;
       for (const { file, ranges } of missing) {
         const hash = await hashFile(file, ranges, { whole, range }, (bytes) => {
-          if (signal.aborted) throw new CancelledError('stopped on request', {}, { cause: signal.reason });
+          throwIfAborted(signal);
           done += bytes;
           onProgress?.(done, total);
         });
