@@ -78,7 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let at_y = top[r] + i32(ky);
         let at_x = left[r] + i32(kx);
         let is_in = at_y >= 0 && at_x >= 0 && at_y < i32(params.up_height) && at_x < i32(params.up_width);
-        let at = source_of(vec2u(vec2i(max(at_y, 0), max(at_x, 0))));
+        let at = source_of(vec2u(max(vec2i(at_y, at_x), vec2i())));
         x_at[r] = select(0u, ((image[r] + at.x) * params.in_width + at.y) * params.channels, is_in);
         inside[r] = select(0.0, 1.0, is_in);
       }

@@ -5,8 +5,8 @@
 //   sum           as x: what x's splits add up to, where others read it as well
 //
 // One workgroup per ROWS rows, with the same number of threads each. A thread keeps its HELD vectors of the row in registers: x is
-// read once, by loads that do not wait for one another. Mean first, then the squared distances from it. Where SUBGROUP is above 1 a
-// row's threads are one subgroup; elsewhere there is one row.
+// read once, by loads that do not wait for one another. Mean first, then the squared distances from it. Several rows have a subgroup
+// each; a row by itself has whole subgroups, where there are any.
 // Uses sum-of-splits.wgsl.
 // Uses summed-x.wgsl.
 // Uses workgroup-sum.wgsl.

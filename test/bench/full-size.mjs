@@ -154,18 +154,8 @@ async function measure(name, gpu, build, shapes, flop, steady = []) {
   const inARowMs = await inARow(gpu, plan, inputs, 10);
   const host = await onHost(gpu, plan, inputs, 10);
   const row = {
-    ...{
-      name,
-      ms,
-      inARowMs,
-      ...host,
-      fastestMs: Math.min(...times),
-      firstMs,
-      loadMs,
-      kernels: profile.length,
-      gpuMs,
-      busyMs,
-    },
+    ...{ name, ms, inARowMs, ...host, fastestMs: Math.min(...times), firstMs, loadMs },
+    ...{ kernels: profile.length, gpuMs, busyMs },
     ...{ tflops: flop / ms / 1e9, finite: first.every(Number.isFinite), bytes: parameters.bytes },
   };
   console.log(JSON.stringify(row));

@@ -23,7 +23,7 @@ export function compare(
   bound: number,
   maxAbsBound?: number,
 ): Difference {
-  const bounds = { bound, ...(maxAbsBound !== undefined && { maxAbsBound }) };
+  const bounds = { bound, maxAbsBound };
   if (result?.length !== reference.length) {
     return { name, shape, maxAbs: Number.NaN, relativeL2: Number.NaN, ...bounds, ok: false };
   }
@@ -37,6 +37,6 @@ export function compare(
     size += reference[i]! * reference[i]!;
   }
   const relativeL2 = Math.sqrt(error) / (Math.sqrt(size) || 1);
-  const ok = relativeL2 <= bound && (maxAbsBound === undefined || maxAbs <= maxAbsBound);
+  const ok = relativeL2 <= bound && maxAbs <= (maxAbsBound ?? Number.POSITIVE_INFINITY);
   return { name, shape, maxAbs, relativeL2, ...bounds, ok };
 }

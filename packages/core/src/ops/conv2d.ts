@@ -64,14 +64,13 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
     out_width: made[1],
   };
   const { kernel } = product.w;
-  const UPSAMPLE = isScaled && !isFolded;
   if (w.width === 32) {
     return tiledProduct({
       ...product,
       kernel: 'conv2d',
       beside: options.beside,
       params: { ...window, channels },
-      constants: { KERNEL: kernel, UPSAMPLE },
+      constants: { KERNEL: kernel, UPSAMPLE: isScaled && !isFolded },
       wantsBorder: kernel > 1 && !isScaled && padding.every((pixels) => pixels <= 1),
     });
   }
@@ -79,28 +78,20 @@ export function conv2d(x: Tensor, w: Matrix, bias?: Tensor, options: Conv2dOptio
   if (isHeld(graph.gpu, w, product.rowsPerImage / product.phases)) {
     return heldProduct({ ...product, kernel: 'conv2d-rows', params });
   }
-  return plainConvolution(graph, { ...product, params: { ...params, out_height: made[0] }, UPSAMPLE });
+  return plainConvolution(graph, { ...product, params: { ...params, out_height: made[0] } });
 }
 
 /** On any device (conv2d.wgsl). */
 function plainConvolution(
   graph: Graph,
-  {
-    x,
-    w,
-    bias,
-    shape,
-    type,
-    phases,
-    params,
-    UPSAMPLE,
-  }: MatrixProduct & Required<Pick<HeldProduct, 'phases' | 'params'>> & { UPSAMPLE: boolean },
+  { x, w, bias, shape, type, phases, params }: MatrixProduct & Required<Pick<HeldProduct, 'phases' | 'params'>>,
 ): Tensor {
   const columns = w.rows;
   const rows = elementCount(shape) / columns;
   const product: Product = { kernel: 'conv2d', rows, columns, inner: w.inner / phases };
   const { tile, tiling } = plainTiling(graph.gpu, product);
   const rowGroups = Math.ceil(rows / phases / tile.rows) * phases;
+  const isScaled = params.up_height !== params.in_height || params.up_width !== params.in_width;
   return call(graph, {
     kernel: 'conv2d',
     product: { ...product, ...tiling },
@@ -113,7 +104,7 @@ function plainConvolution(
         width: w.width as 1 | 4,
         weights: w.packed ? 'pairs' : 'numbers',
         constants: {
-          ...{ WORKGROUP: tile.threads, ROWS: tile.rows, PHASES: phases, UPSAMPLE },
+          ...{ WORKGROUP: tile.threads, ROWS: tile.rows, PHASES: phases, UPSAMPLE: isScaled },
           ACTIVATION: activationCode(node.activation),
         },
         subgroup: graph.gpu.subgroup,

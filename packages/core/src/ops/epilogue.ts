@@ -27,12 +27,12 @@ const addedConstants = ({ bias, shift, residual }: Node['inputs']) => ({
   HAS_RESIDUAL: residual !== undefined,
 });
 
-/** Of a sum of splits, for who makes it; of a norm that makes none, zeros. */
+/** Of a sum of splits, for who makes it; of who makes none, zeros. */
 export const sumConstants = (node?: Node) => ({
   SPLITS: node?.inputs.x?.shape[0] ?? 0,
   SUM_ACTIVATION: activationCode(node?.activation ?? 'none'),
   ...addedConstants(node?.inputs ?? {}),
 });
 
-/** What a norm does with sums of splits (summed-x.wgsl). */
+/** What a node does with sums of splits (summed-x.wgsl). */
 export const summedConstants = ({ summed, sum }: Node) => ({ ...sumConstants(summed), HAS_SUM: sum !== undefined });

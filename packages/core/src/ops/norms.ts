@@ -148,7 +148,8 @@ function statsVariant(
 ): Variant & { readonly groupsAtOnce: number } {
   const width = own % 4 === 0 ? 4 : 1;
   if (kindOf(gpu) === 'processor') {
-    return { ...sumsVariant(gpu, { SLICES, GROUPS: 1, HELD: heldPixels(gpu) }), width, groupsAtOnce: 1 };
+    const constants = { SLICES, GROUPS: 1, HELD: heldPixels(gpu), WORKGROUP: addersOf(gpu) };
+    return { subgroup: gpu.lanes, constants, width, groupsAtOnce: 1 };
   }
   /** As many as take a thread to the end of its slice, or in turns of the same length there. */
   const heldOf = (vectors: number, workgroup: number) => {
@@ -172,10 +173,8 @@ function statsVariant(
   return { constants, width: across, groupsAtOnce };
 }
 
-/** A workgroup that adds up what its threads have: one subgroup where there is one, else by turns in workgroup memory. */
-function sumsVariant({ lanes }: Gpu, constants: Variant['constants'] = {}): Variant {
-  return { subgroup: lanes, constants: { ...constants, WORKGROUP: lanes > 1 ? lanes : WORKGROUP } };
-}
+/** Threads that add up what they have: one subgroup where there is one, else by turns in workgroup memory. */
+const addersOf = ({ lanes }: Gpu): number => (lanes > 1 ? lanes : WORKGROUP);
 
 /** LayerNorm (Ba et al., arXiv 1607.06450) of x (..., C) over the channels. */
 export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor {
@@ -184,7 +183,7 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
   const graph = graphOf(x);
   const width = channels % 4 === 0 ? 4 : 1;
   const vectors = channels / width;
-  const { rowsAtOnce, across, subgroup } = layerShape(graph.gpu, rows, vectors);
+  const { rowsAtOnce, across } = layerShape(graph.gpu, rows, vectors);
   const groups = Math.ceil(rows / rowsAtOnce);
   return call(graph, {
     kernel: 'layer-norm',
@@ -193,7 +192,7 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
     canSum: 'unshifted', // its rows are of no image
     dispatch: (node) => ({
       variant: {
-        subgroup,
+        subgroup: graph.gpu.lanes,
         width,
         constants: {
           WORKGROUP: across * rowsAtOnce,
@@ -211,11 +210,10 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
 /** Threads of a row, and rows of a workgroup. A graphics card has several rows to a workgroup, or several subgroups to a row. */
 function layerShape(gpu: Gpu, rows: number, vectors: number) {
   const { lanes, device } = gpu;
-  if (lanes === 1) return { rowsAtOnce: 1, across: WORKGROUP, subgroup: 1 };
-  if (kindOf(gpu) === 'processor') return { rowsAtOnce: 1, across: lanes, subgroup: lanes };
+  if (lanes === 1 || kindOf(gpu) === 'processor') return { rowsAtOnce: 1, across: addersOf(gpu) };
   const most = Math.min(lanes ** 2, device.limits.maxComputeInvocationsPerWorkgroup);
   const wanted = Math.max(lanes, Math.min(LAYER_THREADS / rows, vectors, most));
   const held = Math.ceil(vectors / wanted);
   const across = Math.ceil(vectors / held / lanes) * lanes;
-  return { rowsAtOnce: across === lanes ? LAYER_ROWS : 1, across, subgroup: lanes };
+  return { rowsAtOnce: across === lanes ? LAYER_ROWS : 1, across };
 }
