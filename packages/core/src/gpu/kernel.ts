@@ -18,6 +18,8 @@ import { unroll } from './unroll.js';
 export interface Variant {
   /** What the tensor at each binding is stored as; f32 where it is not said. */
   readonly types?: Readonly<Record<string, StorageType>>;
+  /** The tensors that there are; all where it is not said. Nobody reads what the others' names stand for. */
+  readonly bound?: readonly string[];
   /** Elements read at once along the inner dimension: 4 where that is divisible by 4, else 1. */
   readonly width?: 1 | 4;
   /** What the weights at binding `w` are: f16 pairs in u32, or numbers of w's type. */
@@ -177,16 +179,33 @@ const storedVec = (name: string, type: StorageType): string =>
     type === 'f16' ? `${stemOf(name)}Vec(clamp(v, Vec(-LARGEST_F16), Vec(LARGEST_F16)))` : 'v'
   }; }`;
 
+/** The bindings of a variant, by their number in the source. */
+export const bindingsOf = ({ bindings }: KernelSource, { bound }: Variant) =>
+  bindings
+    .map((one, binding) => ({ ...one, binding }))
+    .filter(({ name, type }) => !bound || type === 'uniform' || bound.includes(name));
+
+/** Names have to stand for something, also where constants say that it is not there. */
+function withoutAbsent(code: string, { bound }: Variant): string {
+  if (!bound) return code;
+  return code.replace(
+    /@group\(0\) @binding\(\d+\) var<storage, \w+> (\w+): array<(\w+)>;/g,
+    (declared, name: string, type: string) =>
+      bound.includes(name) ? declared : `var<private> ${name}: array<${type}, 1>;`,
+  );
+}
+
 /** What the compiler gets. */
 const codeOf = (source: KernelSource, variant: Variant): string =>
-  prelude(source, variant) + unroll(source.code, { SUBGROUP: variant.subgroup ?? 1, ...variant.constants });
+  prelude(source, variant) +
+  unroll(withoutAbsent(source.code, variant), { SUBGROUP: variant.subgroup ?? 1, ...variant.constants });
 
 /** What a pipeline is made from. */
 function describe({ device }: Gpu, name: ShaderName, variant: Variant, key: string) {
   const source = kernelSource(name);
   const layout = device.createBindGroupLayout({
     label: name,
-    entries: source.bindings.map(({ type }, binding) => ({
+    entries: bindingsOf(source, variant).map(({ type, binding }) => ({
       binding,
       visibility: COMPUTE_STAGE,
       buffer: { type },

@@ -8,7 +8,7 @@ import { createClock, type KernelTime } from './clock.js';
 import { MapMode, Usage } from './flags.js';
 import type { Gpu } from './gpu.js';
 import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor, writtenBy } from './graph.js';
-import { getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
+import { bindingsOf, getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
 import { ALIGNMENT, bytesOf, type Recording, type Shapes, steadyResults, storageBytes } from './recording.js';
 import { createRest } from './rest.js';
 import { copySlices, type Slice } from './slice.js';
@@ -49,7 +49,10 @@ const PARAMS_PITCH = 256;
 /** Dispatches that are submitted first: the GPU begins with them while the driver takes the others. */
 const HEAD = 100;
 /** What of a kernel a node wants. */
-const variantOf = (node: Node, { variant }: Dispatch): Variant => ({ ...variant, types: typesOf(node) });
+function variantOf(node: Node, { variant }: Dispatch): Variant {
+  const types = typesOf(node);
+  return { ...variant, types, bound: Object.keys(types) };
+}
 
 /** Compiles what a recording needs; a plan can be made without, but compiles one after the other. */
 export const compile = (gpu: Gpu, { graph }: Recording): Promise<void> =>
@@ -81,31 +84,20 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
     }
     assignActivations(gpu, recording, label);
 
-    const nothing = makeOwn(ALIGNMENT, STORAGE, 'absent input');
-    /** What kernels could write to is bound once. */
-    const nothings = new Map<number, GPUBuffer>();
-    const absent = (binding: number, type: GPUBufferBindingType): GPUBuffer => {
-      if (type !== 'storage') return nothing;
-      if (!nothings.has(binding)) nothings.set(binding, makeOwn(ALIGNMENT, STORAGE, 'absent input'));
-      return nothings.get(binding)!;
-    };
     const params = makeOwn(Math.max(1, graph.nodes.length) * PARAMS_PITCH, UNIFORM | COPY_DST, 'parameters');
     const packed = new ArrayBuffer(params.size);
     const steps = graph.nodes.map((node, i) => {
       const wanted = node.dispatch(node);
       const tensors = tensorsOf(node);
       const { params: values, workgroups } = wanted;
-      const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variantOf(node, wanted));
+      const variant = variantOf(node, wanted);
+      const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variant);
       packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
-      const entries = source.bindings.map(({ name: role, type }, binding): GPUBindGroupEntry => {
+      const entries = bindingsOf(source, variant).map(({ name: role, type, binding }): GPUBindGroupEntry => {
         if (type === 'uniform') {
           return { binding, resource: { buffer: params, offset: i * PARAMS_PITCH, size: PARAMS_PITCH } };
         }
-        const x = tensors[role];
-        return {
-          binding,
-          resource: x ? bindingOf(gpu, x, `${label} ${name}.${role}`) : { buffer: absent(binding, type) },
-        };
+        return { binding, resource: bindingOf(gpu, tensors[role]!, `${label} ${name}.${role}`) };
       });
       const bindGroup = gpu.device.createBindGroup({ label: name, layout, entries });
       return { name, shape: node.output.shape, product: node.product, pipeline, bindGroup, workgroups };
