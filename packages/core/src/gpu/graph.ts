@@ -45,6 +45,11 @@ export const PART_ALIGNMENT = 128;
 export interface Dispatch {
   readonly variant?: Variant;
   readonly params: Readonly<Record<string, number>>;
+  /**
+   * Those that graphics cards compile in, which makes indices cheap. What is compiled in a moment has all; what takes a second,
+   * those that are of the network, so that pictures of another size need no more to be compiled than without.
+   */
+  readonly fixed?: 'all' | readonly string[];
   /** Workgroups in x, y, z. */
   readonly workgroups: readonly [number, number?, number?];
 }
@@ -154,7 +159,7 @@ function copy(x: Tensor, shape: readonly number[], type: StorageType): Tensor {
     dispatch: () => {
       const width = period % 4 === 0 ? 4 : 1;
       const params = { size: size / width, period: period / width };
-      return { variant: { width }, params, workgroups: spread(params.size, 256) };
+      return { variant: { width }, params, fixed: 'all', workgroups: spread(params.size, 256) };
     },
   });
 }

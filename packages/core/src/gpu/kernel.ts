@@ -30,6 +30,8 @@ export interface Variant {
   readonly shuffles?: boolean;
   /** Computes on the matrix units. */
   readonly matrixUnits?: boolean;
+  /** Parameters that are compiled in. */
+  readonly fixed?: Readonly<Record<string, number>>;
   /** Named constants: tile sizes, which activation. */
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
@@ -195,10 +197,22 @@ function withoutAbsent(code: string, { bound }: Variant): string {
   );
 }
 
+/** Numbers in the place of parameters that are fixed. */
+function withFixed(code: string, { params }: KernelSource, { fixed = {} }: Variant): string {
+  const types = new Map(params.map(({ name, type }) => [name, type]));
+  return code.replace(/\bparams\.(\w+)/g, (told, name: string) => {
+    const value = fixed[name];
+    return value === undefined ? told : `${types.get(name)}(${value})`;
+  });
+}
+
 /** What the compiler gets. */
 const codeOf = (source: KernelSource, variant: Variant): string =>
   prelude(source, variant) +
-  unroll(withoutAbsent(source.code, variant), { SUBGROUP: variant.subgroup ?? 1, ...variant.constants });
+  unroll(withFixed(withoutAbsent(source.code, variant), source, variant), {
+    SUBGROUP: variant.subgroup ?? 1,
+    ...variant.constants,
+  });
 
 /** What a pipeline is made from. */
 function describe({ device }: Gpu, name: ShaderName, variant: Variant, key: string) {

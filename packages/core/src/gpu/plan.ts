@@ -6,7 +6,7 @@ import { DeviceError, IncompatibleError } from '../errors.js';
 import { assignActivations } from './activations.js';
 import { createClock, type KernelTime } from './clock.js';
 import { MapMode, Usage } from './flags.js';
-import type { Gpu } from './gpu.js';
+import { type Gpu, kindOf } from './gpu.js';
 import { type Dispatch, elementCount, type Node, type StorageType, show, type Tensor, writtenBy } from './graph.js';
 import { bindingsOf, getPipeline, packParams, preparePipelines, type Variant } from './kernel.js';
 import { ALIGNMENT, bytesOf, type Recording, type Shapes, steadyResults, storageBytes } from './recording.js';
@@ -49,16 +49,22 @@ const PARAMS_PITCH = 256;
 /** Dispatches that are submitted first: the GPU begins with them while the driver takes the others. */
 const HEAD = 100;
 /** What of a kernel a node wants. */
-function variantOf(node: Node, { variant }: Dispatch): Variant {
+function variantOf(gpu: Gpu, node: Node, { variant, params, fixed = [] }: Dispatch): Variant {
   const types = typesOf(node);
-  return { ...variant, types, bound: Object.keys(types) };
+  const names = kindOf(gpu) === 'processor' ? [] : fixed === 'all' ? Object.keys(params) : fixed;
+  return {
+    ...variant,
+    types,
+    bound: Object.keys(types),
+    fixed: Object.fromEntries(names.map((name) => [name, params[name]!])),
+  };
 }
 
 /** Compiles what a recording needs; a plan can be made without, but compiles one after the other. */
 export const compile = (gpu: Gpu, { graph }: Recording): Promise<void> =>
   preparePipelines(
     gpu,
-    graph.nodes.map((node) => ({ name: node.kernel, variant: variantOf(node, node.dispatch(node)) })),
+    graph.nodes.map((node) => ({ name: node.kernel, variant: variantOf(gpu, node, node.dispatch(node)) })),
   );
 
 /** Makes a recording runnable: buffers, parameters, pipelines, bind groups. */
@@ -90,7 +96,7 @@ export function createPlan(gpu: Gpu, recording: Recording, label: string): Plan 
       const wanted = node.dispatch(node);
       const tensors = tensorsOf(node);
       const { params: values, workgroups } = wanted;
-      const variant = variantOf(node, wanted);
+      const variant = variantOf(gpu, node, wanted);
       const { pipeline, layout, source, name } = getPipeline(gpu, node.kernel, variant);
       packParams(source, values, new DataView(packed, i * PARAMS_PITCH, PARAMS_PITCH));
       const entries = bindingsOf(source, variant).map(({ name: role, type, binding }): GPUBindGroupEntry => {

@@ -125,6 +125,7 @@ export function concat(x: Tensor, b: Tensor): Tensor {
       return {
         variant: { width, constants: summedConstants(node) },
         params: { size: size / width, x_channels: xChannels / width, b_channels: bChannels / width },
+        fixed: 'all',
         workgroups: spread(size / width, 256),
       };
     },

@@ -36,6 +36,7 @@ export function fewRows({ graph, x, w, bias, rows, shape, type, rowsPerImage, pa
         rows_per_image: rowsPerImage,
         ...partParams(columns, parts),
       },
+      fixed: 'all',
       workgroups: [Math.ceil(columns / COLUMNS), Math.ceil(rows / ROWS)],
     }),
   });

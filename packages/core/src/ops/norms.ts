@@ -63,6 +63,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
     dispatch: (node) => ({
       variant: { ...sums, constants: { ...sums.constants, ...summedConstants(node) } },
       params: { pixels, channels, groups },
+      fixed: 'all',
       workgroups: [slices, groups / groupsAtOnce, images],
     }),
   });
@@ -83,6 +84,7 @@ export function groupNorm(x: Tensor, { gamma, beta, eps, groups }: NormWeights &
         constants: { WORKGROUP: workgroup, GROUPS: groups, SLICES: slices, PIXELS, HELD, ...endConstants(node) },
       },
       params: { pixels, channels, eps, ...sizesOf(x) },
+      fixed: 'all',
       workgroups: [...spread(vectors * Math.ceil(pixels / PIXELS), workgroup), images],
     }),
   });
@@ -135,6 +137,7 @@ function wholeGroupNorm(
         constants: { WORKGROUP: workgroup, HELD, ...endConstants(node), ...summedConstants(node) },
       },
       params: { pixels, channels, groups, eps, ...sizesOf(x) },
+      fixed: 'all',
       workgroups: [groups, images],
     }),
   });
@@ -202,6 +205,7 @@ export function layerNorm(x: Tensor, { gamma, beta, eps }: NormWeights): Tensor 
         },
       },
       params: { rows, channels, eps },
+      fixed: 'all',
       workgroups: [Math.min(groups, 65535), Math.ceil(groups / 65535)],
     }),
   });

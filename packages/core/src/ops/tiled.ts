@@ -18,6 +18,9 @@ export interface TiledProduct extends MatrixProduct {
   readonly constants?: Readonly<Record<string, number | boolean>>;
 }
 
+/** Parameters that are compiled in: convolutions gain less by it than it takes to compile them once for each (bench/README.md). */
+const OF_NETWORK = ['columns', 'inner', 'beside', 'part_columns'];
+
 /** y = x · wᵀ + bias, w being a matrix of width 32; and what is beside it. */
 export function tiledProduct({
   kernel: op,
@@ -88,6 +91,7 @@ export function tiledProduct({
         beside: beside?.w.inner ?? 0,
         ...own.params,
       },
+      fixed: kernel === 'matmul-tensor' ? OF_NETWORK : [],
       workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / phases / tile.rows), splits * phases],
     }),
   });
@@ -108,6 +112,7 @@ export function tiledProduct({
           constants: { ...sumConstants(node), GATED: node.isGated === true },
         },
         params: { columns: columns / width, size, per_image: (rowsPerImage * columns) / width },
+        fixed: 'all',
         workgroups: spread(node.isGated ? size / 2 : size, 256),
       };
     },
