@@ -182,10 +182,12 @@ const storedVec = (name: string, type: StorageType): string =>
   }; }`;
 
 /** The bindings of a variant, by their number in the source. */
-export const bindingsOf = ({ bindings }: KernelSource, { bound }: Variant) =>
-  bindings
+export function bindingsOf({ bindings, params }: KernelSource, { bound, fixed = {} }: Variant) {
+  const isTold = params.some(({ name }) => fixed[name] === undefined);
+  return bindings
     .map((one, binding) => ({ ...one, binding }))
-    .filter(({ name, type }) => !bound || type === 'uniform' || bound.includes(name));
+    .filter(({ name, type }) => (type === 'uniform' ? isTold : !bound || bound.includes(name)));
+}
 
 /** Names have to stand for something, also where constants say that it is not there. */
 function withoutAbsent(code: string, { bound }: Variant): string {
