@@ -15,7 +15,7 @@ import { createGpu, parseUNetConfig, wantedFeatures, wantedLimits } from '../../
 import { unet } from '../../packages/core/dist/model/unet.js';
 import { WIDEST_TILE } from '../../packages/core/dist/ops/weights.js';
 import { median } from './report.mjs';
-import { UNET_CONFIG } from './sd21.mjs';
+import { scopeOf, UNET_CONFIG } from './sd21.mjs';
 import { onHost } from './warm.mjs';
 
 const { values: options } = parseArgs({ options: { runs: { type: 'string', default: '400' } } });
@@ -42,39 +42,31 @@ function places(gpu, /** @type {number} */ size) {
 /** Weights of any name and shape. */
 function weights(gpu) {
   const [halves, floats] = [places(gpu, MATRICES), places(gpu, VECTORS)];
-  const scope = (/** @type {string} */ path) => {
-    const label = (/** @type {string} */ name) => `${path}.${name}`;
-    const vector = (/** @type {string} */ name, /** @type {number[]} */ [elements]) => {
-      const storage = { type: 'f32', elements, label: label(name), ...floats(elements * 4) };
-      return { shape: [elements], storage };
-    };
-    const matrix = (
-      /** @type {string} */ name,
-      /** @type {number} */ rows,
-      /** @type {number} */ channels,
-      kernel = 1,
-    ) => {
-      const inner = channels * kernel ** 2;
-      const width = channels % 32 === 0 ? 32 : 4;
-      const elements = rows * inner;
-      const place = halves((elements + WIDEST_TILE * 32) * 2);
-      const data = { shape: [rows, inner], storage: { type: 'f16', elements, label: label(name), ...place } };
-      return { data, rows, inner, kernel, width, packed: true };
-    };
-    return {
-      path,
-      at: (/** @type {(string | number)[]} */ ...names) =>
-        scope([path, ...names].filter((name) => name !== '').join('.')),
-      has: (/** @type {string} */ name) => !(name === 'bias' && /\.to_[qkv]$/.test(path)),
-      vector,
-      matrix,
-      joint: (/** @type {string[]} */ names, /** @type {number} */ rows, /** @type {number} */ channels) =>
-        matrix(names[0], rows * names.length, channels),
-      jointVector: (/** @type {string[]} */ names, /** @type {number} */ rows) =>
-        vector(names[0], [rows * names.length]),
-    };
+  const vector = (/** @type {string} */ label, /** @type {number[]} */ [elements]) => {
+    const storage = { type: 'f32', elements, label, ...floats(elements * 4) };
+    return { shape: [elements], storage };
   };
-  return scope('');
+  const matrix = (
+    /** @type {string} */ label,
+    /** @type {number} */ rows,
+    /** @type {number} */ channels,
+    kernel = 1,
+  ) => {
+    const inner = channels * kernel ** 2;
+    const width = channels % 32 === 0 ? 32 : 4;
+    const elements = rows * inner;
+    const place = halves((elements + WIDEST_TILE * 32) * 2);
+    const data = { shape: [rows, inner], storage: { type: 'f16', elements, label, ...place } };
+    return { data, rows, inner, kernel, width, packed: true };
+  };
+  return scopeOf({
+    vector,
+    matrix,
+    joint: (/** @type {string[]} */ names, /** @type {number} */ rows, /** @type {number} */ channels) =>
+      matrix(names[0], rows * names.length, channels),
+    jointVector: (/** @type {string[]} */ names, /** @type {number} */ length) =>
+      vector(names[0], [length * names.length]),
+  });
 }
 
 Object.assign(globalThis, globals);

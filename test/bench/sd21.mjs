@@ -59,23 +59,32 @@ export function namesOf(build) {
     specs.set(name, { name, dtype: 'F16', shape });
     return { shape, storage: { type: 'f32', elements: 0, label: name } };
   };
-  const scope = (/** @type {string} */ path) => {
-    const below = (/** @type {string | number} */ name) => (path === '' ? `${name}` : `${path}.${name}`);
-    return {
-      path,
-      at: (/** @type {(string | number)[]} */ ...names) => scope(below(names.join('.'))),
-      has: (/** @type {string} */ name) => !(name === 'bias' && /\.to_[qkv]$/.test(path)),
-      vector: (/** @type {string} */ name, /** @type {number[]} */ shape) => add(below(name), shape),
-      matrix(/** @type {string} */ name, /** @type {number} */ rows, /** @type {number} */ channels, kernel = 1) {
-        const isConv = kernel > 1 || /conv/.test(path);
-        const data = add(below(name), isConv ? [rows, channels, kernel, kernel] : [rows, channels]);
-        return { data, rows, inner: channels * kernel * kernel, kernel, width: 4, packed: true };
-      },
-      joint: () => undefined,
-    };
+  const matrix = (
+    /** @type {string} */ name,
+    /** @type {number} */ rows,
+    /** @type {number} */ channels,
+    kernel = 1,
+  ) => {
+    const isConv = kernel > 1 || /conv/.test(name);
+    const data = add(name, isConv ? [rows, channels, kernel, kernel] : [rows, channels]);
+    return { data, rows, inner: channels * kernel * kernel, kernel, width: 4, packed: true };
   };
-  build(scope(''));
+  build(scopeOf({ vector: add, matrix, joint: () => undefined }));
   return [...specs.values()];
+}
+
+/** What a model asks for its weights: `find`s them by their whole names. */
+export function scopeOf(find, path = '') {
+  const below = (/** @type {string | number} */ name) => (path === '' ? `${name}` : `${path}.${name}`);
+  return {
+    path,
+    at: (/** @type {(string | number)[]} */ ...names) => scopeOf(find, below(names.join('.'))),
+    has: (/** @type {string} */ name) => !(name === 'bias' && /\.to_[qkv]$/.test(path)),
+    vector: (/** @type {string} */ name, ...size) => find.vector(below(name), ...size),
+    matrix: (/** @type {string} */ name, ...size) => find.matrix(below(name), ...size),
+    joint: (/** @type {string[]} */ names, ...size) => find.joint(names.map(below), ...size),
+    jointVector: (/** @type {string[]} */ names, ...size) => find.jointVector(names.map(below), ...size),
+  };
 }
 
 const CHUNK = 64 * 2 ** 20;

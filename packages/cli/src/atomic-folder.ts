@@ -69,7 +69,7 @@ export async function writeFolderAtomic(
       before += written.at(-1)!.bytes;
     }
     for (const folder of [...folders, '']) await synchronise(join(tmp, folder), join(path, folder));
-    stopIf(signal);
+    throwIfAborted(signal);
     await putInPlace(tmp, path, old);
   } catch (error) {
     // With the old folder out of its place, the new one is all there is to put there.
@@ -78,10 +78,6 @@ export async function writeFolderAtomic(
   }
   await discard(old, path);
   return { files: written };
-}
-
-function stopIf(signal: AbortSignal): void {
-  throwIfAborted(signal);
 }
 
 async function writeFile(
@@ -100,7 +96,7 @@ async function writeFile(
   const file = await open(join(folder, path), 'wx').catch(fail);
   try {
     for await (const piece of pieces) {
-      stopIf(signal);
+      throwIfAborted(signal);
       hash?.update(piece);
       await writeAll(file, piece).catch(fail);
       bytes += piece.length;

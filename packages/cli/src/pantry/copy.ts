@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { copyFile, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CancelledError, CheckpointError, COMPONENTS } from '@diffusion-soup/core';
+import { CheckpointError, COMPONENTS, throwIfAborted } from '@diffusion-soup/core';
 import { diskError } from '../atomic-file.js';
 import { hashModel, type ModelHash } from '../hash/model.js';
 import type { HashOptions } from '../hash/weights.js';
@@ -43,7 +43,7 @@ export async function copyModel(
   const temporary = temporaryNames(target).tmp;
   try {
     for (const file of files) {
-      if (options.signal?.aborted) throw new CancelledError('stopped on request');
+      throwIfAborted(options.signal);
       await makeFolder(dirname(join(temporary, file)));
       await copySynced(join(path, file), join(temporary, file));
     }

@@ -131,7 +131,7 @@ export function prelude(source: KernelSource, variant: Variant): string {
     const stored = { x: types.x ?? 'f32', w: weights === 'pairs' ? 'f16' : (types.w ?? 'f32') };
     lines.push(eights('x', stored.x), eights('w', stored.w));
     if (matrixUnits) {
-      const beside = types.beside ?? 'f16'; // if it is absent, no larger than what is bound then
+      const beside = types.beside ?? 'f16'; // any, if it is absent
       lines.push(halvesOfEights('x', stored.x), partsOfEights(stored.x));
       lines.push(eights('beside', beside), halvesOfEights('beside', beside));
     }

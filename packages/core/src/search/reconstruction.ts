@@ -47,7 +47,7 @@ export async function reconstructionLoss(
   const size = { height: first!.image.height / model.vae.factor, width: first!.image.width / model.vae.factor };
   const cases: Case[] = [];
   for (const [i, { image, prompt = '' }] of pictures.entries()) {
-    stopIfAsked(signal);
+    throwIfAborted(signal);
     checkSize(image, size, model.vae.factor);
     const latents = await latentsOf(model.vae, image);
     for (const [j, timestep] of asked.entries()) {
@@ -74,8 +74,4 @@ async function lossOf(model: Model, cases: readonly Case[], size: Size, signal?:
   for (const prompt of new Set(cases.map((one) => one.prompt))) contexts.set(prompt, await captionOf(model, prompt));
   const asked = cases.map((one) => ({ ...one, context: contexts.get(one.prompt)! }));
   return mean(await denoisingLosses(model.unet, model.scheduler, size, asked, { signal }));
-}
-
-function stopIfAsked(signal: AbortSignal | undefined): void {
-  throwIfAborted(signal);
 }

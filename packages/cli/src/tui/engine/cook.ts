@@ -2,7 +2,7 @@
  * Which work is done when. One thing at a time, since there is one GPU; the newest order replaces the one before it,
  * whose work ends at its next step. What is to be kept is done in turn, and no order cancels it.
  */
-import { CancelledError, SoupError } from '@diffusion-soup/core';
+import { CancelledError, SoupError, throwIfAborted } from '@diffusion-soup/core';
 import type { Drawn, EngineEvent, Inspected, Job, KeepTask, Kept, Order } from './protocol.js';
 
 export type Tell = (event: EngineEvent) => void;
@@ -91,7 +91,7 @@ export class Cook {
     for (const [i, job] of jobs.entries()) {
       if (i > 0 && job.effort === 'full' && jobs[i - 1].effort === 'sketch') await rest(restMs, doing.signal);
       const picture = await this.stove.draw(job, { ...doing, queue: jobs.length - 1 - i });
-      if (doing.signal.aborted) throw new CancelledError('stopped on request');
+      throwIfAborted(doing.signal);
       this.tell({ type: 'picture', picture });
     }
   }
